@@ -1,0 +1,64 @@
+//! The bounds of a link, each with its unit.
+
+use std::time::Duration;
+
+/// Merged batches stay below this: Kafka's default `max.message.bytes` is 1,048,588.
+pub const MERGED_BATCH_BYTES_MAX: usize = 1_000_000;
+
+/// Gaps that one batch may contain; beyond it the batch is cut, which bounds a state record.
+pub const RUNS_PER_BATCH_MAX: usize = 8_192;
+
+/// Assembled batches of one partition that may wait to be sent.
+pub const READY_BATCHES_MAX: usize = 2;
+
+/// Bytes asked of one partition in one fetch.
+pub const FETCH_PARTITION_BYTES_MAX: i32 = 1024 * 1024;
+
+/// Bytes asked of one broker in one fetch.
+pub const FETCH_BYTES_MAX: i32 = 4 * 1024 * 1024;
+
+/// How long the source may wait for data before it answers an idle fetch.
+pub const FETCH_WAIT_MS: i32 = 250;
+
+/// The same while a partition of the lane could not be asked because its reader is behind.
+pub const FETCH_WAIT_BUSY_MS: i32 = 10;
+
+/// Fetch answers of one partition that may wait for its worker.
+pub const FETCHED_WAITING_MAX: usize = 2;
+
+/// Connections per source or target broker, shared by the partitions that it leads.
+pub const LANES_PER_BROKER: usize = 4;
+
+/// Bytes of all links of a process that may be fetched and not yet acknowledged.
+pub const MEMORY_BYTES: usize = 32 * 1024 * 1024;
+
+/// Batches of one partition under way: this many on a short round trip …
+pub const IN_FLIGHT_MIN: usize = 5;
+
+/// … and this many from `IN_FLIGHT_MAX_ROUND_TRIP` on.
+pub const IN_FLIGHT_MAX: usize = 20;
+
+/// The round trip at which the window is at its largest.
+pub const IN_FLIGHT_MAX_ROUND_TRIP: Duration = Duration::from_millis(40);
+
+/// Decompressed bytes of one batch that a link is ready to look into.
+pub const DECOMPRESSED_BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How often a position is saved while a partition moves.
+pub const ANCHOR_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Back-off after a failure of a partition: doubled from the first to the second.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// See `BACKOFF_MIN`.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// How often a stopped partition looks whether its cause has gone.
+pub const STOPPED_RETRY: Duration = Duration::from_secs(30);
+
+/// Partitions of the state topic.
+pub const STATE_PARTITIONS: i32 = 8;
+
+const _: () = assert!(FETCH_PARTITION_BYTES_MAX <= FETCH_BYTES_MAX);
+const _: () = assert!(IN_FLIGHT_MIN <= IN_FLIGHT_MAX);
+// One full answer of every lane of one broker fits the budget, so that fetching cannot lock up.
+const _: () = assert!(FETCH_BYTES_MAX as usize * LANES_PER_BROKER <= MEMORY_BYTES);
