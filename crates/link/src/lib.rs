@@ -9,3 +9,4 @@
 pub mod identity;
 pub mod limits;
 pub mod status;
+pub mod topics;
