@@ -1,1 +1,44 @@
-fn main() {}
+//! Typed commands for developers: `cargo xtask <command>`, one file per command.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod command;
+mod debian;
+mod fetch_kafka;
+mod test;
+mod tidy;
+
+/// What developers run.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fetch the jars of Apache Kafka and MirrorMaker 2 that tests and benches run
+    FetchKafka(fetch_kafka::Arguments),
+    /// Pass all tests: style, then every test of the workspace against real servers
+    Test(test::Arguments),
+    /// Check the rules of style that no other tool checks
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::FetchKafka(arguments) => fetch_kafka::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Tidy => tidy::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,16 @@
-//! placeholder
+//! Real servers and foreign clients for tests and benches: Apache Kafka and MirrorMaker 2 as
+//! child processes, Kafka's own tools, kcat, small Java clients, and a TCP proxy that misbehaves on
+//! order.
+//!
+//! Everything here blocks the calling thread (a broker takes about two seconds to start) and none
+//! of it needs a tokio runtime: an async test uses `#[tokio::test(flavor = "multi_thread")]` so
+//! that its spawned tasks go on meanwhile.
+//!
+//! No process outlives the test binary that started it, however that ends (see [`process`]), and
+//! no directory either, unless the test failed: then its logs stay, and the path is printed.
+
+pub mod jars;
+pub mod kafka;
+pub mod ports;
+pub mod process;
+pub mod scratch;

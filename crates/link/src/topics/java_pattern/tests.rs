@@ -116,7 +116,10 @@ proptest! {
     }
 
     #[test]
-    fn a_quoted_name_matches_itself_only(name in "[a-zA-Z0-9._-]{1,20}", other in "[a-z._-]{1,20}") {
+    fn a_quoted_name_matches_itself_only(
+        name in "[a-zA-Z0-9._-]{1,20}",
+        other in "[a-z._-]{1,20}",
+    ) {
         let pattern = JavaPattern::new(&format!("\\Q{name}\\E")).unwrap();
         prop_assert!(pattern.matches(&name).unwrap());
         prop_assert_eq!(pattern.matches(&other).unwrap(), name == other);

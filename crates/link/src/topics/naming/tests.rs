@@ -134,6 +134,7 @@ proptest! {
     #[test]
     fn any_name_is_answered(topic in ".{0,40}", separator in "[._-]{1,3}") {
         let policy = separated(&separator);
-        let _ = (policy.original_topic(&topic), policy.is_cycle(&topic), policy.is_internal(&topic));
+        let _ = (policy.original_topic(&topic), policy.is_cycle(&topic));
+        let _ = policy.is_internal(&topic);
     }
 }

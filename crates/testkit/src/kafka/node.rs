@@ -1,0 +1,382 @@
+//! One process of a cluster: started, stopped, killed, frozen.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::layout::NodeLayout;
+use super::options::{JvmMode, KafkaOptions, Listener};
+use super::ready;
+use crate::jars::{KafkaVersion, NotFetched};
+use crate::process::{POLL, Program, Signal, Supervised};
+
+/// A broker starts in about two seconds; a busy machine gets much more.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+
+/// An orderly stop of a broker takes a second or two.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why a cluster could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// The jars are missing.
+    #[error(transparent)]
+    NotFetched(#[from] NotFetched),
+    /// A file, a port or a process could not be had.
+    #[error("{what}: {source}")]
+    System {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `StorageTool format` failed.
+    #[error("kafka {version} cannot format {}:\n{output}", directory.display())]
+    Format {
+        /// The release.
+        version: KafkaVersion,
+        /// The data directory.
+        directory: PathBuf,
+        /// What the tool printed.
+        output: String,
+    },
+    /// The process ended, or was not up in time.
+    #[error("{name} {what}; the end of its log:\n{tail}")]
+    NotUp {
+        /// Which process.
+        name: String,
+        /// What it did instead.
+        what: String,
+        /// The last lines of its log.
+        tail: String,
+    },
+    /// Something that only makes sense while the broker is down (or up) was asked of one that is
+    /// not.
+    #[error("{name} is {state}")]
+    WrongState {
+        /// Which process.
+        name: String,
+        /// How it is.
+        state: &'static str,
+    },
+    /// No such partition in the broker's data directory, or its log is not what it should be.
+    #[error("{topic}-{partition}: {what}")]
+    Log {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl KafkaError {
+    pub(super) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> KafkaError {
+        let what = what.into();
+        move |source| KafkaError::System { what, source }
+    }
+}
+
+/// One process of a cluster: a broker, or the controller that stands beside two.
+#[derive(Debug)]
+pub struct Broker {
+    name: String,
+    layout: NodeLayout,
+    options: KafkaOptions,
+    run: Mutex<Run>,
+}
+
+#[derive(Debug, Default)]
+struct Run {
+    process: Option<Supervised>,
+    /// How often it was started: each start has a log of its own.
+    starts: u32,
+}
+
+impl Broker {
+    /// Writes its settings and formats its data directory.
+    pub(super) fn prepare(
+        options: &KafkaOptions,
+        layout: NodeLayout,
+        voter: &str,
+        cluster_id: &str,
+    ) -> Result<Broker, KafkaError> {
+        let what = format!("preparing {}", layout.directory.display());
+        fs::create_dir_all(&layout.directory).map_err(KafkaError::system(what.clone()))?;
+        let settings = super::layout::properties(options, &layout, voter);
+        fs::write(layout.properties_file(), settings).map_err(KafkaError::system(what.clone()))?;
+        let logging = layout.directory.join("logging.properties");
+        fs::write(logging, logging_properties(options.version))
+            .map_err(KafkaError::system(what))?;
+        let role = if layout.is_broker() { "broker" } else { "controller" };
+        let broker = Broker {
+            name: format!("kafka {} {role} {}", options.version, layout.id),
+            layout,
+            options: options.clone(),
+            run: Mutex::new(Run::default()),
+        };
+        broker.format(cluster_id)?;
+        Ok(broker)
+    }
+
+    /// Its node id.
+    pub fn id(&self) -> i32 {
+        self.layout.id
+    }
+
+    /// Where it listens itself, whatever it advertises.
+    pub fn address(&self, listener: Listener) -> Option<SocketAddr> {
+        let lease = self.layout.listeners.get(&listener)?;
+        Some(SocketAddr::from((Ipv4Addr::LOCALHOST, lease.port())))
+    }
+
+    /// Where it tells clients to find it.
+    pub fn advertised(&self, listener: Listener) -> Option<String> {
+        let own = self.layout.listeners.get(&listener)?.address();
+        Some(self.options.advertised_address(listener, self.layout.id).unwrap_or(own))
+    }
+
+    /// The directory of its settings, logs and data.
+    pub fn directory(&self) -> &Path {
+        &self.layout.directory
+    }
+
+    pub(super) fn is_broker(&self) -> bool {
+        self.layout.is_broker()
+    }
+
+    /// Its data directory (`log.dirs`).
+    pub fn log_dir(&self) -> PathBuf {
+        self.layout.data()
+    }
+
+    /// The process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.lock().process.as_ref().map(Supervised::pid)
+    }
+
+    /// The last lines of what it said in its current (or last) run.
+    pub fn log_tail(&self) -> String {
+        crate::process::tail(&self.output(self.lock().starts))
+    }
+
+    /// Everything it said in its current (or last) run.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn log(&self) -> io::Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.output(self.lock().starts))?).into_owned())
+    }
+
+    /// Starts the process without waiting for it to be up.
+    pub(super) fn spawn(&self) -> Result<(), KafkaError> {
+        let mut run = self.lock();
+        if run.process.is_some() {
+            return Err(self.wrong_state("running"));
+        }
+        run.starts += 1;
+        let output = self.output(run.starts);
+        let directory = &self.layout.directory;
+        let root = directory.parent().expect("a node's directory is in the cluster's");
+        let program = Program::new(&self.name, "java", directory, &output)
+            .in_directory(root)
+            .args(self.java()?)
+            .arg("kafka.Kafka")
+            .arg(self.layout.properties_file());
+        let what = format!("starting {}", self.name);
+        run.process = Some(program.spawn().map_err(KafkaError::system(what))?);
+        Ok(())
+    }
+
+    /// Waits until it is up.
+    pub(super) fn wait_until_up(&self) -> Result<(), KafkaError> {
+        let mut run = self.lock();
+        let Some(process) = run.process.as_mut() else {
+            return Err(self.wrong_state("not running"));
+        };
+        let deadline = Instant::now() + START_PATIENCE;
+        let outcome = loop {
+            match process.ended() {
+                Ok(None) => {}
+                Ok(Some(status)) => break Err(format!("ended with {status} while starting")),
+                Err(error) => break Err(format!("cannot be waited for: {error}")),
+            }
+            if self.says_it_is_up(process) {
+                break Ok(());
+            }
+            if Instant::now() >= deadline {
+                break Err(format!("was not up within {START_PATIENCE:?}"));
+            }
+            std::thread::sleep(POLL);
+        };
+        if let Err(what) = outcome {
+            let tail = process.tail();
+            run.process = None;
+            return Err(KafkaError::NotUp { name: self.name.clone(), what, tail });
+        }
+        Ok(())
+    }
+
+    fn says_it_is_up(&self, process: &Supervised) -> bool {
+        let log = fs::read(process.output()).unwrap_or_default();
+        String::from_utf8_lossy(&log).contains(ready::STARTED)
+            && self
+                .address(Listener::Plain)
+                .is_none_or(|address| ready::shake_hands(address).is_ok())
+    }
+
+    /// Starts it (again) on the same ports and data, and waits until it is up.
+    ///
+    /// # Errors
+    /// When it runs already, or does not come up.
+    pub fn start(&self) -> Result<(), KafkaError> {
+        self.spawn()?;
+        self.wait_until_up()
+    }
+
+    /// Stops it in an orderly way (SIGTERM).
+    ///
+    /// # Errors
+    /// When it does not end within a minute; it is killed then.
+    pub fn stop(&self) -> Result<(), KafkaError> {
+        let mut run = self.lock();
+        let Some(mut process) = run.process.take() else { return Ok(()) };
+        let what = format!("stopping {}", self.name);
+        if process.stop(STOP_PATIENCE).map_err(KafkaError::system(what))? {
+            return Ok(());
+        }
+        Err(KafkaError::NotUp {
+            name: self.name.clone(),
+            what: format!("had to be killed {STOP_PATIENCE:?} after SIGTERM"),
+            tail: process.tail(),
+        })
+    }
+
+    /// Kills it with SIGKILL, and returns when it is gone.
+    ///
+    /// # Errors
+    /// Those of the system calls.
+    pub fn kill(&self) -> Result<(), KafkaError> {
+        let Some(mut process) = self.lock().process.take() else { return Ok(()) };
+        process.kill().map_err(KafkaError::system(format!("killing {}", self.name)))
+    }
+
+    /// [`stop`](Self::stop), then [`start`](Self::start).
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn restart(&self) -> Result<(), KafkaError> {
+        self.stop()?;
+        self.start()
+    }
+
+    /// Freezes it (SIGSTOP): its sockets stay open, and nothing is answered.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self) -> Result<(), KafkaError> {
+        self.signal(Signal::Stop)
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self) -> Result<(), KafkaError> {
+        self.signal(Signal::Continue)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), KafkaError> {
+        let mut run = self.lock();
+        let Some(process) = run.process.as_mut() else {
+            return Err(self.wrong_state("not running"));
+        };
+        process.signal(signal).map_err(KafkaError::system(format!("signalling {}", self.name)))
+    }
+
+    fn format(&self, cluster_id: &str) -> Result<(), KafkaError> {
+        let output = Command::new("java")
+            .args(self.java()?)
+            .args(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"])
+            .arg(self.layout.properties_file())
+            .output()
+            .map_err(KafkaError::system("running java"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(KafkaError::Format {
+            version: self.options.version,
+            directory: self.layout.data(),
+            output: String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr),
+        })
+    }
+
+    /// The JVM's arguments up to the main class.
+    fn java(&self) -> Result<Vec<String>, KafkaError> {
+        let mut arguments = vec![format!("-Xmx{}m", self.options.heap_mb)];
+        match self.options.jvm {
+            JvmMode::Test => arguments.extend(
+                ["-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"].map(str::to_owned),
+            ),
+            // What Kafka's own start script passes.
+            JvmMode::Bench => arguments.extend(
+                [
+                    &format!("-Xms{}m", self.options.heap_mb),
+                    "-server",
+                    "-XX:+UseG1GC",
+                    "-XX:MaxGCPauseMillis=20",
+                    "-XX:InitiatingHeapOccupancyPercent=35",
+                    "-XX:+ExplicitGCInvokesConcurrent",
+                ]
+                .map(str::to_owned),
+            ),
+        }
+        let logging = self.layout.directory.join("logging.properties");
+        arguments.push(match self.options.version {
+            KafkaVersion::V3_9 => format!("-Dlog4j.configuration=file:{}", logging.display()),
+            KafkaVersion::V4_3 => format!("-Dlog4j2.configurationFile={}", logging.display()),
+        });
+        arguments.extend(["-cp".to_owned(), self.options.version.class_path()?]);
+        Ok(arguments)
+    }
+
+    fn output(&self, start: u32) -> PathBuf {
+        self.layout.directory.join(format!("output-{start}.log"))
+    }
+
+    fn wrong_state(&self, state: &'static str) -> KafkaError {
+        KafkaError::WrongState { name: self.name.clone(), state }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Run> {
+        // A test that panicked while it held the lock left nothing half done in it.
+        self.run.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Kafka's logging goes to standard output: log4j 2 since Kafka 4, log4j 1 (reload4j) before.
+fn logging_properties(version: KafkaVersion) -> &'static str {
+    match version {
+        KafkaVersion::V3_9 => {
+            "log4j.rootLogger=INFO, OUT\n\
+             log4j.appender.OUT=org.apache.log4j.ConsoleAppender\n\
+             log4j.appender.OUT.layout=org.apache.log4j.PatternLayout\n\
+             log4j.appender.OUT.layout.ConversionPattern=%d %p %m (%c)%n\n"
+        }
+        KafkaVersion::V4_3 => {
+            "status=error\n\
+             appender.out.type=Console\n\
+             appender.out.name=OUT\n\
+             appender.out.layout.type=PatternLayout\n\
+             appender.out.layout.pattern=%d %p %m (%c)%n\n\
+             rootLogger.level=info\n\
+             rootLogger.appenderRef.out.ref=OUT\n"
+        }
+    }
+}

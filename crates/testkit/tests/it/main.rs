@@ -1,0 +1,4 @@
+//! The fixtures against the real processes they start.
+
+mod kafka;
+mod process;

@@ -1,0 +1,165 @@
+//! Each rule finds what it is for, and leaves alone what looks like it.
+
+use std::path::Path;
+
+use super::*;
+
+fn check_rust(path: &str, text: &str) -> Vec<String> {
+    rules::check(Path::new(path), text).iter().map(Violation::to_string).collect()
+}
+
+/// A file with these lines after its header, in a place where all rules hold.
+fn body(lines: &str) -> Vec<String> {
+    check_rust("crates/wire/src/lib.rs", &format!("//! A file.\n{lines}\n"))
+}
+
+fn function(name: &str, lines: usize) -> String {
+    format!("fn {name}() {{\n{}}}\n", "    work();\n".repeat(lines - 2))
+}
+
+#[test]
+fn the_workspace_is_tidy() {
+    let violations = check(farlog_testkit::jars::workspace()).unwrap();
+    let lines: Vec<String> = violations.iter().map(Violation::to_string).collect();
+    assert!(lines.is_empty(), "\n{}", lines.join("\n"));
+}
+
+#[test]
+fn a_file_says_what_it_is_for() {
+    let violations = check_rust("xtask/src/a.rs", "use std::io;\n");
+    assert_eq!(
+        violations,
+        ["xtask/src/a.rs:1: the file does not start with `//!` and what it is for"]
+    );
+    assert!(check_rust("xtask/src/a.rs", "#![no_main]\n\n//! Fuzz target.\n").is_empty());
+    assert_eq!(check_rust("xtask/src/a.rs", "").len(), 1);
+}
+
+#[test]
+fn files_have_500_lines_and_then_tests() {
+    let full = "use a;\n".repeat(499);
+    assert!(body(full.trim_end()).is_empty());
+    let tests = format!("{full}#[cfg(test)]\nmod tests {{\n{}}}\n", "use b;\n".repeat(300));
+    assert!(body(&tests).is_empty());
+    let longer = format!("{full}use c;");
+    assert_eq!(
+        body(&longer),
+        ["crates/wire/src/lib.rs:501: 501 lines outside tests, and 500 are allowed"]
+    );
+    let text = format!("//! Tests.\n{longer}\n");
+    assert!(check_rust("crates/wire/src/frame/tests.rs", &text).is_empty());
+    assert!(check_rust("crates/wire/tests/it/main.rs", &text).is_empty());
+    assert_eq!(check_rust("crates/wire/src/test.rs", &text).len(), 1);
+}
+
+#[test]
+fn functions_have_70_lines() {
+    assert!(body(&function("short", 70)).is_empty());
+    let violations = body(&function("long", 71));
+    assert_eq!(violations, ["crates/wire/src/lib.rs:2: `long` has 71 lines, and 70 are allowed"]);
+    // A method, its signature on several lines with an array type, between two others.
+    let method = format!(
+        "impl A {{\n{}pub(crate) async fn long(\n    a: [u8; 4],\n) -> B\nwhere\n    C: D,\n\
+         {{\n{}}}\n{}}}",
+        function("before", 3),
+        "x();\n".repeat(70),
+        function("after", 3),
+    );
+    let violations = body(&method);
+    assert_eq!(violations.len(), 1, "{violations:?}");
+    assert!(violations[0].contains(":6: `long`"), "{violations:?}");
+}
+
+#[test]
+fn functions_without_a_body_end_at_their_semicolon() {
+    let method = "trait A {\n    fn a(&self, b: [u8; 3]) -> C;\n}\n";
+    let pointer = "type F = fn (u8) -> u8;\n";
+    let text = format!("{method}{pointer}{}", "use a;\n".repeat(100));
+    assert!(body(&text).is_empty());
+}
+
+#[test]
+fn braces_in_strings_and_comments_do_not_count() {
+    for line in [
+        r#"let a = "{";"#,
+        r##"let a = r#"{ " {"#;"##,
+        r#"let a = b"\"{";"#,
+        "let a = '{';",
+        r"let a = '\'';let b = '{';",
+        "// {",
+        "/* { /* { */ { */",
+        "let a: &'static str = b;",
+        "let a: A<'a> = '\"';",
+    ] {
+        let text = format!("fn short() {{\n{line}\n}}\n{}", "use a;\n".repeat(100));
+        assert!(body(&text).is_empty(), "{line}: {:?}", body(&text));
+        let text = format!("fn long() {{\n{line}\n{}}}\n", "x();\n".repeat(70));
+        assert_eq!(body(&text).len(), 1, "{line}");
+    }
+}
+
+#[test]
+fn lines_have_100_columns() {
+    assert!(body(&format!("// {}", "é".repeat(97))).is_empty());
+    let violations = body(&format!("// {}", "é".repeat(98)));
+    assert_eq!(violations, ["crates/wire/src/lib.rs:2: 101 columns, and 100 are allowed"]);
+    assert!(body(&format!("// https://{}", "a".repeat(98))).is_empty());
+}
+
+#[test]
+fn unfinished_work_is_found() {
+    for word in [concat!("TO", "DO"), concat!("FIX", "ME")] {
+        assert_eq!(body(&format!("// {word}: later")).len(), 1);
+        assert!(body(&format!("// {word}S are not words")).is_empty());
+    }
+    for name in ["dbg", concat!("to", "do"), "unimplemented"] {
+        assert_eq!(body(&format!("fn a() {{ {name}!() }}")).len(), 1, "{name}");
+        assert!(body(&format!("fn a() {{ my_{name}!() }}")).is_empty(), "{name}");
+        assert!(body(&format!("// {name}!()")).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn empty_names_are_found() {
+    assert_eq!(check_rust("crates/wire/src/utils.rs", "//! A.\n").len(), 1);
+    assert_eq!(check_rust("crates/common/src/lib.rs", "//! A.\n").len(), 1);
+    assert_eq!(check_rust("crates/wire/src/helpers/a.rs", "//! A.\n").len(), 1);
+    assert_eq!(body("mod misc {\n}\n").len(), 1);
+    assert!(body("mod utilisation {\n}\n").is_empty());
+}
+
+#[test]
+fn generated_files_are_exempt_but_for_their_names() {
+    let text = format!("//! @generated by a tool.\n{}", function("long", 900));
+    assert!(check_rust("crates/wire/src/messages/a.rs", &text).is_empty());
+    assert_eq!(check_rust("crates/wire/src/messages/misc.rs", &text).len(), 1);
+}
+
+fn manifest(path: &str, text: &str) -> Vec<String> {
+    layers::check(Path::new(path), text).iter().map(Violation::to_string).collect()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let path = "crates/client/Cargo.toml";
+    let client = "[package]\nname = \"farlog-client\"\n";
+    let good = "[dependencies]\nbytes.workspace = true\nfarlog-wire.workspace = true\n\
+                [dev-dependencies]\nfarlog-testkit = { path = \"../testkit\" }\n";
+    assert!(manifest(path, &format!("{client}{good}")).is_empty());
+    for dependency in ["farlog-link.workspace = true", "farlog-testkit = \"1\""] {
+        let bad = format!("{client}[dependencies]\n{dependency}\n");
+        let violations = manifest(path, &bad);
+        assert_eq!(violations.len(), 1, "{dependency}");
+        assert!(violations[0].starts_with("crates/client/Cargo.toml:4: "), "{violations:?}");
+    }
+    let for_build =
+        format!("{client}[target.'cfg(unix)'.build-dependencies]\nfarlog-link = \"1\"\n");
+    assert_eq!(manifest(path, &for_build).len(), 1);
+}
+
+#[test]
+fn a_new_crate_needs_a_place() {
+    let violations = manifest("crates/new/Cargo.toml", "[package]\nname = \"farlog-new\"\n");
+    assert_eq!(violations.len(), 1);
+    assert!(manifest("fuzz/Cargo.toml", "[package]\nname = \"farlog-fuzz\"\n").is_empty());
+}
