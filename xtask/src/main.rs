@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use command::Failure;
+use farlog_testkit::jars::workspace;
 
+mod codegen;
 mod command;
 mod debian;
 mod fetch_kafka;
@@ -20,6 +23,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write the Kafka messages of the wire crate from Kafka's own definitions
+    Codegen(codegen::Options),
     /// Fetch the jars of Apache Kafka and MirrorMaker 2 that tests and benches run
     FetchKafka(fetch_kafka::Arguments),
     /// Pass all tests: style, then every test of the workspace against real servers
@@ -30,6 +35,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Codegen(options) => codegen::run(workspace(), &options).map_err(Failure::new),
         Command::FetchKafka(arguments) => fetch_kafka::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Tidy => tidy::run(),

@@ -1,1 +1,22 @@
-//! placeholder
+//! Kafka bytes ↔ values, and nothing else: no sockets, no clock, no runtime.
+//!
+//! - [`messages`]: every request and response that Farlog sends or serves, generated from Kafka's
+//!   own definitions by `cargo xtask codegen`.
+//! - [`primitives`]: the bounded [`Reader`](primitives::Reader) and the
+//!   [`Writer`](primitives::Writer) that they are made of.
+//! - [`frame`]: requests and responses with their size prefix and header.
+//! - [`error_code`]: Kafka's error codes, by name.
+//! - [`limits`]: what bounds the memory that bytes from outside can make us use.
+
+pub mod api_key;
+pub mod error_code;
+pub mod frame;
+pub mod limits;
+pub mod message;
+pub mod messages;
+pub mod primitives;
+
+pub use api_key::ApiKey;
+pub use error_code::ErrorCode;
+pub use message::{Message, Request};
+pub use primitives::{DecodeError, EncodeError, Reader, Uuid, VersionRange, Writer};
