@@ -1,4 +1,7 @@
 //! The client against real Kafka brokers of every version that tests run.
 
+// A failure to prepare a test is a failure of the test.
+#![allow(clippy::unwrap_used)]
+
 mod cluster;
 mod fixture;
