@@ -6,6 +6,7 @@
 //!   [`Writer`](primitives::Writer) that they are made of.
 //! - [`frame`]: requests and responses with their size prefix and header.
 //! - [`error_code`]: Kafka's error codes, by name.
+//! - [`records`]: record batches: headers, CRC, merging, codecs.
 //! - [`limits`]: what bounds the memory that bytes from outside can make us use.
 
 pub mod api_key;
@@ -15,6 +16,7 @@ pub mod limits;
 pub mod message;
 pub mod messages;
 pub mod primitives;
+pub mod records;
 
 pub use api_key::ApiKey;
 pub use error_code::ErrorCode;
