@@ -11,8 +11,9 @@ pub const FRAME_BYTES_BEFORE_AUTHENTICATION_MAX: usize = 64 * 1024;
 
 /// How many bytes of memory a decoder may use for one byte of frame.
 ///
-/// The worst that a well-formed message can do is 32: an empty `bytes` field is one byte on the
-/// wire and 32 in memory (an empty string or array: 24). What is `bytes` or `records` is a slice
+/// No honest message passes it: an empty `bytes` field is one byte on the wire and 32 in memory,
+/// an empty string or array 24, and every structure in an array has fields that do better (the
+/// reader asserts it for each array in debug builds). What `bytes` and `records` hold is a slice
 /// of the frame and costs nothing more.
 pub const DECODED_BYTES_PER_FRAME_BYTE_MAX: usize = 32;
 

@@ -103,6 +103,8 @@ pub enum DecodeError {
 /// `bytes` and `records` fields come out as slices of the frame, not copies. Every declared length
 /// is checked against the bytes that remain before anything is allocated, and the memory of a
 /// whole message is bounded by [`DECODED_BYTES_PER_FRAME_BYTE_MAX`].
+///
+/// Every method takes the name of the field that it reads, for its error.
 #[derive(Debug)]
 pub struct Reader {
     bytes: Bytes,
@@ -254,6 +256,8 @@ impl Reader {
         let count = self.length(field, flexible)?;
         let Some(count) = not_null(field, count, nullable)? else { return Ok(None) };
         self.need_declared(field, count, element_bytes_min.max(1))?;
+        // Holds for every generated array, so that no honest message is ever refused below.
+        debug_assert!(size_of::<T>() <= DECODED_BYTES_PER_FRAME_BYTE_MAX * element_bytes_min);
         self.use_memory(field, count.saturating_mul(size_of::<T>()))?;
         let mut elements = Vec::with_capacity(count);
         for _ in 0..count {
