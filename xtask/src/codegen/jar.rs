@@ -5,6 +5,16 @@ use std::process::Command;
 
 use super::KAFKA_VERSION;
 
+/// The jar, if `cargo xtask fetch-kafka` has brought it.
+pub(super) fn at_hand(root: &Path) -> Option<PathBuf> {
+    let libraries = root.join("target/kafka").join(KAFKA_VERSION).join("libs");
+    Some(libraries.join(jar_name())).filter(|jar| jar.is_file())
+}
+
+fn jar_name() -> String {
+    format!("kafka-clients-{KAFKA_VERSION}.jar")
+}
+
 /// The directory of the pinned release's definitions, fetched under `target/` if need be.
 pub(super) fn definitions(root: &Path) -> Result<PathBuf, String> {
     let directory = root.join("target/codegen").join(KAFKA_VERSION);
@@ -14,12 +24,13 @@ pub(super) fn definitions(root: &Path) -> Result<PathBuf, String> {
     }
     std::fs::create_dir_all(&directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?;
-    let name = format!("kafka-clients-{KAFKA_VERSION}.jar");
-    let mut jar = root.join("target/kafka").join(KAFKA_VERSION).join("libs").join(&name);
-    if !jar.is_file() {
-        fetch(&directory)?;
-        jar = directory.join(&name);
-    }
+    let jar = match at_hand(root) {
+        Some(jar) => jar,
+        None => {
+            fetch(&directory)?;
+            directory.join(jar_name())
+        }
+    };
     let mut unzip = Command::new("unzip");
     unzip.args(["-q", "-o"]).arg(&jar).arg("common/message/*.json").arg("-d").arg(&directory);
     run(&mut unzip)?;

@@ -3,7 +3,7 @@
 use super::names::{comment, field_name, snake_case};
 use super::schema::{self, Versions};
 use super::values::{Condition, condition};
-use super::{emit, without_unstable_versions};
+use super::{KAFKA_VERSION, Options, emit, jar, run, without_unstable_versions};
 
 #[test]
 fn names_become_snake_case() {
@@ -98,4 +98,15 @@ fn what_is_not_understood_is_an_error_and_not_a_guess() {
         let result = schema::parse(&text).and_then(|message| emit::message(&message));
         assert!(result.is_err(), "{from} as {to}");
     }
+}
+
+#[test]
+fn the_committed_code_is_current() {
+    let root = farlog_testkit::jars::workspace();
+    if jar::at_hand(root).is_none() {
+        eprintln!("skipped: `cargo xtask fetch-kafka` brings the definitions of {KAFKA_VERSION}");
+        return;
+    }
+    let options = Options { check: true, definitions: None };
+    run(root, &options).expect("the committed code is current");
 }

@@ -1,14 +1,20 @@
-// Reads lines `request|response API VERSION HEX` and answers each with what Kafka's own generated
-// classes write after they have read it: hexadecimal digits, or why they could not.
+// Answers lines of questions, a line each, with what Kafka's own classes say:
+//
+//   request|response API VERSION HEX   what they write after they have read that
+//   error CODE                         the name of an error code, and whether it is retriable
+//   api KEY                            the name of an API
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.ByteBuffer;
 import java.util.HexFormat;
-import org.apache.kafka.common.protocol.ApiMessage;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.message.ApiMessageType;
+import org.apache.kafka.common.protocol.ApiKeys;
+import org.apache.kafka.common.protocol.ApiMessage;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
+import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.protocol.MessageUtil;
 
 public class Echo {
@@ -16,9 +22,22 @@ public class Echo {
         var input = new BufferedReader(new InputStreamReader(System.in));
         var output = new PrintStream(new java.io.FileOutputStream(java.io.FileDescriptor.out), false);
         for (String line = input.readLine(); line != null; line = input.readLine()) {
-            output.println(echo(line.split(" ", -1)));
+            output.println(answer(line.split(" ", -1)));
         }
         output.flush();
+    }
+
+    private static String answer(String[] words) {
+        short number = Short.parseShort(words[1]);
+        switch (words[0]) {
+            case "error":
+                Errors error = Errors.forCode(number);
+                return error.name() + " " + (error.exception() instanceof RetriableException);
+            case "api":
+                return ApiKeys.hasId(number) ? ApiKeys.forId(number).name : "none";
+            default:
+                return echo(words);
+        }
     }
 
     private static String echo(String[] words) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
-use farlog_wire::{Message, Request, for_each_api};
+use farlog_wire::{ApiKey, ErrorCode, Message, Request, for_each_api};
 
 use super::dice::{SAMPLES, Sample, sample};
 use super::round_trip::encode;
@@ -57,15 +57,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[test]
-fn kafka_writes_the_same_bytes_again() {
+/// Kafka's answers to questions, a line each. `None`, with a word why, where there is no Kafka.
+fn ask_kafka(questions: &[String]) -> Option<Vec<String>> {
     let Some(jars) = jars() else {
         eprintln!("skipped: no Kafka 4.3.1 under target/kafka; `cargo xtask fetch-kafka` gets it");
-        return;
+        return None;
     };
-    let cases = all_cases();
-    let lines: Vec<_> =
-        cases.iter().map(|case| format!("{} {}", case.what, hex(&case.bytes))).collect();
     let echo = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/messages/Echo.java");
     let mut java = Command::new("java")
         .arg("-cp")
@@ -77,16 +74,40 @@ fn kafka_writes_the_same_bytes_again() {
         .spawn()
         .expect("java starts");
     let mut input = java.stdin.take().expect("stdin is piped");
-    let text = lines.join("\n");
+    let text = questions.join("\n");
     // Kafka answers while it reads: without a thread both sides would wait for each other.
     let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
     let output = java.wait_with_output().expect("java ends");
     writer.join().expect("the writer does not panic").expect("java reads everything");
     assert!(output.status.success());
-    let answers = String::from_utf8(output.stdout).expect("hexadecimal digits are ASCII");
-    let answers: Vec<_> = answers.lines().collect();
-    assert_eq!(answers.len(), lines.len());
-    for ((case, line), answer) in cases.iter().zip(&lines).zip(answers) {
-        assert_eq!(format!("{} {answer}", case.what), *line);
+    let answers = String::from_utf8(output.stdout).expect("Kafka answers in ASCII");
+    let answers: Vec<_> = answers.lines().map(str::to_owned).collect();
+    assert_eq!(answers.len(), questions.len());
+    Some(answers)
+}
+
+#[test]
+fn kafka_writes_the_same_bytes_again() {
+    let cases = all_cases();
+    let questions: Vec<_> =
+        cases.iter().map(|case| format!("{} {}", case.what, hex(&case.bytes))).collect();
+    let Some(answers) = ask_kafka(&questions) else { return };
+    for ((case, question), answer) in cases.iter().zip(&questions).zip(answers) {
+        assert_eq!(format!("{} {answer}", case.what), *question);
     }
+}
+
+#[test]
+fn error_codes_and_api_keys_are_kafkas() {
+    let (codes, keys) = (-1..=133_i16, 0..=127_i16);
+    let errors = codes.clone().map(|code| format!("error {code}"));
+    let questions: Vec<_> = errors.chain(keys.clone().map(|key| format!("api {key}"))).collect();
+    let Some(answers) = ask_kafka(&questions) else { return };
+    let errors = codes.map(|code| {
+        let code = ErrorCode(code);
+        format!("{} {}", code.name(), code.is_retriable())
+    });
+    let names = keys.map(|key| ApiKey::try_from(key).map_or("none", ApiKey::name).to_owned());
+    let ours: Vec<_> = errors.chain(names).collect();
+    assert_eq!(ours, answers);
 }
