@@ -1,6 +1,7 @@
 //! Fuzz targets of Farlog: what bytes from outside can do to its decoders.
 //!
 //! ```text
+//! cargo test -p farlog-wire --test messages seeds -- --ignored
 //! cargo +nightly fuzz run request_decode -- -malloc_limit_mb=4 -max_len=4096 -max_total_time=600
 //! ```
 //!

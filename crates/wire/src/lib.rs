@@ -2,8 +2,7 @@
 //!
 //! - [`messages`]: every request and response that Farlog sends or serves, generated from Kafka's
 //!   own definitions by `cargo xtask codegen`.
-//! - [`primitives`]: the bounded [`Reader`](primitives::Reader) and the
-//!   [`Writer`](primitives::Writer) that they are made of.
+//! - [`primitives`]: the bounded [`Reader`] and the [`Writer`] that they are made of.
 //! - [`frame`]: requests and responses with their size prefix and header.
 //! - [`error_code`]: Kafka's error codes, by name.
 //! - [`records`]: record batches: headers, CRC, merging, codecs.

@@ -5,6 +5,7 @@
 //! - `java`: so does Apache Kafka itself, in the versions that the crate does not know, too.
 //! - `golden`: a few frames byte by byte, as the protocol guide has them.
 //! - `hostile`: bytes that lie cost an error, and neither a panic nor memory.
+//! - `seeds`: what the fuzzers start from (ignored unless asked for).
 //! - `rules`: what versions cannot carry, and how old brokers' answers to `ApiVersions` are read.
 
 mod dice;
@@ -15,3 +16,4 @@ mod oracle;
 mod round_trip;
 mod rules;
 mod samples;
+mod seeds;
