@@ -1,4 +1,5 @@
 //! The fixtures against the real processes they start.
 
+mod history;
 mod kafka;
 mod process;
