@@ -131,8 +131,17 @@ impl Cluster {
         Ok(self.shared_connection(&broker).await?)
     }
 
-    async fn shared_connection(&self, broker: &BrokerName) -> Result<Connection, ConnectionError> {
+    pub(crate) async fn shared_connection(
+        &self,
+        broker: &BrokerName,
+    ) -> Result<Connection, ConnectionError> {
         self.inner.brokers.connection(broker, || self.connection_options()).await
+    }
+
+    /// How long a broker may work on an admin request: less than we wait for its answer.
+    pub(crate) fn broker_timeout_ms(&self) -> i32 {
+        let timeout = self.inner.options.connection.request_timeout.mul_f64(0.9);
+        i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
     }
 
     /// Merges an answer into what is known. An answer about all topics replaces the list; one

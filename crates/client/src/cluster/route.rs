@@ -31,9 +31,19 @@ impl Cluster {
         broker_id: i32,
         request: &R,
     ) -> Result<R::Response, RequestError> {
+        self.send_to_from(broker_id, request).await.map(|(_, response)| response)
+    }
+
+    /// Like [`Cluster::send_to`]; says how it was reached.
+    pub(crate) async fn send_to_from<R: ClientRequest>(
+        &self,
+        broker_id: i32,
+        request: &R,
+    ) -> Result<(Connection, R::Response), RequestError> {
         self.retrying(|| async {
             let connection = self.connection(broker_id).await?;
-            Ok(connection.send(request).await?)
+            let response = connection.send(request).await?;
+            Ok((connection, response))
         })
         .await
     }
@@ -127,16 +137,21 @@ impl Cluster {
 
     /// The shared connection to the coordinator of a group.
     pub async fn group_coordinator(&self, group: &str) -> Result<Connection, RequestError> {
-        let known = self.coordinators().get(group).copied();
-        let id = match known {
-            Some(id) => id,
-            None => self.find_coordinator(group).await?,
-        };
+        let id = self.group_coordinator_id(group).await?;
         let connection = self.connection(id).await;
         if connection.is_err() {
             self.forget_coordinator(group);
         }
         connection
+    }
+
+    /// The node id of the coordinator of a group.
+    pub async fn group_coordinator_id(&self, group: &str) -> Result<i32, RequestError> {
+        let known = self.coordinators().get(group).copied();
+        match known {
+            Some(id) => Ok(id),
+            None => self.find_coordinator(group).await,
+        }
     }
 
     /// Looks the coordinator of a group up again next time.
@@ -178,20 +193,27 @@ impl Cluster {
         if let Some(leader) = metadata.leader(topic, partition) {
             return Ok(leader.clone());
         }
+        Err(self.leaderless(&metadata, topic, partition))
+    }
+
+    /// Why a partition has no leader: for the moment, or because it does not exist.
+    pub(crate) fn leaderless(
+        &self,
+        metadata: &ClusterMetadata,
+        topic: &str,
+        partition: i32,
+    ) -> RequestError {
         let known = metadata.topics.get(topic);
+        let exists = known.is_some_and(|known| {
+            known.partitions.contains_key(&partition)
+                || known.error == ErrorCode::LEADER_NOT_AVAILABLE
+        });
         let topic = topic.to_owned();
-        match known {
-            Some(known) if known.partitions.contains_key(&partition) => {
-                Err(RequestError::NoLeader { topic, partition })
-            }
-            Some(known) if known.error == ErrorCode::LEADER_NOT_AVAILABLE => {
-                Err(RequestError::NoLeader { topic, partition })
-            }
-            _ => {
-                let cluster_id = self.cluster_id().to_owned();
-                Err(RequestError::UnknownPartition { topic, partition, cluster_id })
-            }
+        if exists {
+            return RequestError::NoLeader { topic, partition };
         }
+        let cluster_id = self.cluster_id().to_owned();
+        RequestError::UnknownPartition { topic, partition, cluster_id }
     }
 
     /// Sends to the coordinator again and again until `code_of` finds nothing to try again for:
@@ -260,7 +282,7 @@ impl Cluster {
         Ok(connection)
     }
 
-    async fn controller(&self) -> Result<Connection, RequestError> {
+    pub(crate) async fn controller(&self) -> Result<Connection, RequestError> {
         let mut metadata = self.cached_metadata();
         if metadata.controller_id.is_none() {
             metadata = self.metadata(&TopicSelection::None).await?.into();

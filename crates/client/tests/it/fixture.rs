@@ -1,11 +1,15 @@
 //! The brokers that all tests of this binary share, and topics of a test's own.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use farlog_client::{Cluster, ClusterOptions, ServerAddress};
+use farlog_client::admin::{IsolationLevel, NewTopic, OffsetSpec};
+use farlog_client::{Cluster, ClusterOptions, ServerAddress, TopicPartition};
 use farlog_testkit::kafka::{KafkaOptions, KafkaVersion, SharedKafka, SharedKafkaGuard};
-use farlog_wire::ErrorCode;
-use farlog_wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use farlog_wire::records::{BatchWriter, OutgoingBatch, ProducerStamp};
+
+/// A timestamp that brokers do not mind.
+pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
 
 static OLD: SharedKafka = SharedKafka::new(|| KafkaOptions::new(KafkaVersion::V3_9));
 static NEW: SharedKafka = SharedKafka::new(|| KafkaOptions::new(KafkaVersion::V4_3));
@@ -34,21 +38,30 @@ pub(crate) fn topic_name(purpose: &str) -> String {
     format!("{purpose}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A new topic.
+/// A new topic whose leaders are at work.
 pub(crate) async fn create_topic(cluster: &Cluster, purpose: &str, partitions: i32) -> String {
     let name = topic_name(purpose);
-    let topic = CreatableTopic {
+    let topic = NewTopic {
         name: name.clone(),
-        num_partitions: partitions,
-        replication_factor: 1,
-        ..CreatableTopic::default()
+        partitions: Some(partitions),
+        replication_factor: Some(1),
+        configs: BTreeMap::new(),
     };
-    let request = CreateTopicsRequest {
-        topics: vec![topic],
-        timeout_ms: 10_000,
-        ..CreateTopicsRequest::default()
-    };
-    let response = cluster.send_controller(&request).await.unwrap();
-    assert_eq!(response.topics[0].error_code, ErrorCode::NONE);
+    let mut created = cluster.create_topics(&[topic], false).await.unwrap();
+    created.remove(&name).unwrap().unwrap();
+    // A broker knows that it leads a partition a little before it acts as its leader.
+    let all = (0..partitions)
+        .map(|partition| (TopicPartition::new(name.as_str(), partition), OffsetSpec::Latest));
+    let ready = cluster.list_offsets(IsolationLevel::ReadUncommitted, all).await;
+    assert!(ready.values().all(Result::is_ok), "{ready:?}");
     name
+}
+
+/// A batch of records `first..first + count`, each with its number as value.
+pub(crate) fn batch(first: i32, count: i32, stamp: ProducerStamp) -> OutgoingBatch {
+    let mut writer = BatchWriter::new();
+    for number in first..first + count {
+        writer.push(NOW_MS, None, Some(number.to_string().as_bytes()), &[]);
+    }
+    writer.finish(stamp).unwrap()
 }

@@ -3,5 +3,8 @@
 // A failure to prepare a test is a failure of the test.
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod cluster;
 mod fixture;
+mod group;
+mod produce;
