@@ -1,7 +1,6 @@
 //! Running other programs, and saying in one sentence what went wrong.
 
 use std::fmt;
-use std::io;
 use std::process::Command;
 use std::time::Instant;
 
@@ -14,8 +13,10 @@ impl Failure {
         Failure(sentence.into())
     }
 
-    /// For `map_err`: what was being done when the system refused.
-    pub(crate) fn while_doing(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
+    /// For `map_err`: what was being done when something refused, and what it said.
+    pub(crate) fn while_doing<E: fmt::Display>(
+        what: impl fmt::Display,
+    ) -> impl FnOnce(E) -> Failure {
         move |error| Failure(format!("{what}: {error}"))
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Fetches the jars of one release, unless they are there.
-fn fetch(version: KafkaVersion) -> Result<(), Failure> {
+pub(crate) fn fetch(version: KafkaVersion) -> Result<(), Failure> {
     debian::provide(&[debian::JAVA, debian::MAVEN])?;
     let directory = version.directory();
     fs::create_dir_all(&directory)

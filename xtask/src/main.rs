@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use command::Failure;
 use farlog_testkit::jars::workspace;
 
+mod bench;
 mod codegen;
 mod command;
 mod debian;
@@ -23,6 +24,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure Farlog beside MirrorMaker 2 between two real clusters
+    Bench(bench::Arguments),
     /// Write the Kafka messages of the wire crate from Kafka's own definitions
     Codegen(codegen::Options),
     /// Fetch the jars of Apache Kafka and MirrorMaker 2 that tests and benches run
@@ -35,6 +38,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Codegen(options) => codegen::run(workspace(), &options).map_err(Failure::new),
         Command::FetchKafka(arguments) => fetch_kafka::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
