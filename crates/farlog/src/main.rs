@@ -1,3 +1,12 @@
-//! The binary.
+//! The `farlog` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use farlog::cli;
+
+fn main() -> ExitCode {
+    match cli::arguments() {
+        Ok(arguments) => cli::run(&arguments).into(),
+        Err(outcome) => outcome.into(),
+    }
+}

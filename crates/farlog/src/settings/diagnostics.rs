@@ -129,6 +129,13 @@ impl Report {
         self.count(Severity::Error) > 0
     }
 
+    /// Whether something at exactly this place was refused already.
+    pub fn is_refused(&self, place: (FileId, Place)) -> bool {
+        let refused =
+            |each: &Diagnostic| each.severity == Severity::Error && each.place == Some(place);
+        self.diagnostics.iter().any(refused)
+    }
+
     /// In reading order: by file and place, those without a place last, "not yet" at the very end
     /// where it is not overlooked.
     pub fn sorted(&self) -> Vec<&Diagnostic> {

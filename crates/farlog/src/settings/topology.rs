@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use farlog_link::topics::{ConfigSyncPolicy, TopicSelection};
 
+use super::diagnostics::Place;
+
 /// Everything that Farlog runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
     /// By alias. Every alias that a link names is here.
     pub clusters: BTreeMap<String, ClusterSettings>,
-    /// In order of the file. Names are unique.
+    /// In order of `clusters` (MirrorMaker 2) or of names (families, then links). Names are unique.
     pub links: Vec<LinkSettings>,
 }
 
@@ -103,8 +105,8 @@ pub struct LinkSettings {
     pub name: String,
     /// The family that it was compiled from, if any.
     pub family: Option<String>,
-    /// Line of the settings file where it is asked for.
-    pub line: u32,
+    /// Where the settings file asks for it.
+    pub place: Place,
     /// Alias of the source cluster.
     pub source: String,
     /// Alias of the target cluster.

@@ -7,7 +7,7 @@ use farlog_link::topics::{
     TopicRule, TopicSelection, config_sync, naming,
 };
 
-use super::super::diagnostics::{Report, Severity};
+use super::super::diagnostics::{Place, Report, Severity};
 use super::super::security::Setting;
 use super::super::topology::{
     ConfigSyncSettings, LinkLimits, LinkSettings, OnSourceDataLoss, ProducerIds, Start,
@@ -24,7 +24,7 @@ const SECONDS_MAX: i64 = 10 * 365 * 86_400;
 
 pub(super) fn compile(file: &Mm2File, flow: &Flow, report: &mut Report) -> Option<LinkSettings> {
     let config = &flow.config;
-    let first_line = config.get("enabled").map_or(1, |setting| setting.place.1.line);
+    let first_line = Place { line: 1, column: 1, length: 1 };
     let (start, on_source_data_loss) = start(file, flow, report);
     let topics = topics(flow, report);
     let sync = config_sync(flow, report);
@@ -38,7 +38,7 @@ pub(super) fn compile(file: &Mm2File, flow: &Flow, report: &mut Report) -> Optio
     Some(LinkSettings {
         name: flow.name(),
         family: None,
-        line: first_line,
+        place: config.get("enabled").map_or(first_line, |setting| setting.place.1),
         source: flow.source.clone(),
         target: flow.target.clone(),
         topics: topics?,
