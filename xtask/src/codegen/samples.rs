@@ -26,7 +26,32 @@ use super::dice::{Dice, Sample};
                 .map_err(|error| format!("{}: {error}", structure.name))?;
         }
     }
+    out.push_str(&defaults(messages));
     Ok(out)
+}
+
+/// A function that lists the default of each structure beside the Java class that it mirrors.
+fn defaults(messages: &[Message]) -> String {
+    let mut out = String::from(
+        "
+/// The Java class in Kafka that each structure mirrors, and the structure's default as text.
+pub(crate) fn defaults() -> Vec<(&'static str, String)> {
+    vec![
+",
+    );
+    for message in messages {
+        let module = snake_case(&message.name);
+        for (index, structure) in message.structs.iter().enumerate() {
+            let (outer, name) = (&message.name, &structure.name);
+            let inner = if index == 0 { String::new() } else { format!("${name}") };
+            let _ = writeln!(
+                out,
+                "(\"{outer}Data{inner}\", format!(\"{{:?}}\", {module}::{name}::default())),"
+            );
+        }
+    }
+    out.push_str("]\n}\n");
+    out
 }
 
 fn sample(out: &mut String, message: &Message, structure: &Struct) -> Result<(), String> {

@@ -3,6 +3,7 @@
 //   request|response API VERSION HEX   what they write after they have read that
 //   error CODE                         the name of an error code, and whether it is retriable
 //   api KEY                            the name of an API
+//   default CLASS                      a new object of a class, as text
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
@@ -27,13 +28,16 @@ public class Echo {
         output.flush();
     }
 
-    private static String answer(String[] words) {
-        short number = Short.parseShort(words[1]);
+    private static String answer(String[] words) throws Exception {
         switch (words[0]) {
             case "error":
-                Errors error = Errors.forCode(number);
+                Errors error = Errors.forCode(Short.parseShort(words[1]));
                 return error.name() + " " + (error.exception() instanceof RetriableException);
+            case "default":
+                String name = "org.apache.kafka.common.message." + words[1];
+                return Class.forName(name).getConstructor().newInstance().toString();
             case "api":
+                short number = Short.parseShort(words[1]);
                 return ApiKeys.hasId(number) ? ApiKeys.forId(number).name : "none";
             default:
                 return echo(words);

@@ -12,6 +12,7 @@ use farlog_wire::{ApiKey, ErrorCode, Message, Request, for_each_api};
 
 use super::dice::{SAMPLES, Sample, sample};
 use super::round_trip::encode;
+use super::samples::defaults;
 
 /// One message as Kafka shall read it.
 struct Case {
@@ -110,4 +111,67 @@ fn error_codes_and_api_keys_are_kafkas() {
     let names = keys.map(|key| ApiKey::try_from(key).map_or("none", ApiKey::name).to_owned());
     let ours: Vec<_> = errors.chain(names).collect();
     assert_eq!(ours, answers);
+}
+
+#[test]
+fn names_order_and_defaults_of_fields_are_kafkas() {
+    let defaults = defaults();
+    let questions: Vec<_> = defaults.iter().map(|(class, _)| format!("default {class}")).collect();
+    let Some(answers) = ask_kafka(&questions) else { return };
+    for ((class, ours), theirs) in defaults.iter().zip(&answers) {
+        // Kafka has fields that only versions have which are gone or unstable.
+        let ours = fields(&as_java(ours));
+        let mut theirs = fields(theirs).into_iter();
+        for field in ours {
+            assert!(theirs.any(|other| other == field), "{class}: no {field} where it should be");
+        }
+    }
+}
+
+/// `Name { a_field: None, other: "" }` as Java shows it: `Name(aField=null, other='')`.
+fn as_java(rust: &str) -> String {
+    let mut text = rust.replace(" { ", "(").replace(" }", ")").replace(": ", "=");
+    for (rust, java) in [
+        ("Some(\"\")", "''"),
+        ("\"\"", "''"),
+        ("Some([])", "[]"),
+        ("b''", "[]"),
+        ("None", "null"),
+        ("NONE(0)", "0"),
+        ("Uuid(AAAAAAAAAAAAAAAAAAAAAA)", "AAAAAAAAAAAAAAAAAAAAAA"),
+    ] {
+        text = text.replace(rust, java);
+    }
+    let mut java = String::new();
+    let mut upper = false;
+    for character in text.chars() {
+        match character {
+            '_' => upper = true,
+            _ if upper => {
+                java.push(character.to_ascii_uppercase());
+                upper = false;
+            }
+            _ => java.push(character),
+        }
+    }
+    java
+}
+
+/// The fields `a=1` of `Name(a=1, b=Inner(c=2, d=3))`.
+fn fields(text: &str) -> Vec<String> {
+    let inside = text.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or("");
+    let (mut fields, mut depth) = (vec![String::new()], 0);
+    for character in inside.chars() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                fields.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        fields.last_mut().expect("there is always a field").push(character);
+    }
+    fields.into_iter().map(|field| field.trim().to_owned()).filter(|f| !f.is_empty()).collect()
 }
