@@ -6,21 +6,18 @@ pub mod check;
 pub mod explain;
 pub mod schema;
 
-use std::process::ExitCode;
-
 use clap::{Parser, Subcommand};
+
+pub use crate::exit::Exit as Outcome;
 
 /// The multi-region layer for Kafka.
 #[derive(Debug, Parser)]
-#[command(name = "farlog", version, after_help = EXIT_CODES)]
+#[command(name = "farlog", version, after_help = Outcome::help())]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 done; 64 the command line or the settings file is wrong; \
-                          66 a file cannot be read; 74 output cannot be written.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -31,37 +28,6 @@ pub enum Command {
     Schema(schema::SchemaArguments),
     /// Say what a field of farlog.yaml means.
     Explain(explain::ExplainArguments),
-}
-
-/// What a command ends with. The numbers are those of `sysexits.h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Done.
-    Done,
-    /// The command line or the settings file is wrong.
-    Usage,
-    /// A file cannot be read.
-    NoInput,
-    /// Output cannot be written.
-    Output,
-}
-
-impl Outcome {
-    /// The process's exit code.
-    pub fn code(self) -> u8 {
-        match self {
-            Outcome::Done => 0,
-            Outcome::Usage => 64,
-            Outcome::NoInput => 66,
-            Outcome::Output => 74,
-        }
-    }
-}
-
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> ExitCode {
-        ExitCode::from(outcome.code())
-    }
 }
 
 /// Reads the process's command line, or says what is wrong with it.

@@ -1,4 +1,11 @@
-//! The Farlog binary as a library: settings and command line, so that both can be tested.
+//! The Farlog binary as a library: settings, command line and the running product, so that all of
+//! it can be tested.
 
+pub mod app;
 pub mod cli;
+pub mod exit;
+pub mod http;
+pub mod logging;
+pub mod metrics;
+pub mod render;
 pub mod settings;

@@ -1,0 +1,103 @@
+//! What is printed for people and scripts: tables that are readable without colour, and JSON.
+
+pub mod pace;
+pub mod quantity;
+mod tables;
+pub mod view;
+
+use std::fmt::Write as _;
+
+pub use tables::{lag_table, status_table};
+
+use view::StatusView;
+
+/// How data is printed on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutputFormat {
+    /// What one wants to know first.
+    #[default]
+    Table,
+    /// Everything, in long lines.
+    Wide,
+    /// Everything, exactly: times in milliseconds, sizes in bytes.
+    Json,
+}
+
+/// What `farlog status` prints.
+pub fn status(view: &StatusView, format: OutputFormat) -> String {
+    match format {
+        OutputFormat::Json => json(view),
+        OutputFormat::Table | OutputFormat::Wide => {
+            let mut text = status_table(view, format == OutputFormat::Wide);
+            text.push_str(&attention(view));
+            text
+        }
+    }
+}
+
+/// What `farlog lag` prints.
+pub fn lag(view: &StatusView, format: OutputFormat) -> String {
+    match format {
+        OutputFormat::Json => json(view),
+        OutputFormat::Table | OutputFormat::Wide => {
+            let mut text = lag_table(view, format == OutputFormat::Wide);
+            let not_running = view.links.iter().filter(|link| link.state == "not-running");
+            for link in not_running {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "\n{}", not_running_since(link));
+            }
+            text
+        }
+    }
+}
+
+/// Pretty JSON and a newline.
+pub fn json(view: &StatusView) -> String {
+    let mut text = serde_json::to_string_pretty(view)
+        .expect("a view holds no map with keys that are not texts, the one thing JSON refuses");
+    text.push('\n');
+    text
+}
+
+/// Everything that is not well, one paragraph each, with the reason and the way out.
+fn attention(view: &StatusView) -> String {
+    let mut text = String::new();
+    for link in &view.links {
+        if link.state == "not-running" {
+            let _ = writeln!(text, "\n{}", not_running_since(link));
+        } else if !link.why.is_empty() {
+            let _ = writeln!(text, "\n{}: {}\n  {}", link.link, link.state, link.why);
+        }
+        for partition in link.partitions.iter().filter(|partition| !partition.why.is_empty()) {
+            let for_ms = view.at_ms - partition.since_ms;
+            let _ = writeln!(
+                text,
+                "\n{} {}-{}: {} for {} (since {})\n  {}",
+                link.link,
+                partition.topic,
+                partition.partition,
+                partition.state,
+                quantity::duration(for_ms),
+                quantity::instant(partition.since_ms),
+                partition.why,
+            );
+        }
+    }
+    text
+}
+
+fn not_running_since(link: &view::LinkView) -> String {
+    if link.at_ms == 0 {
+        return format!("{}: not running: {}", link.link, link.why);
+    }
+    format!(
+        "{}: not running since {}: instance {} has been silent since then; figures are of that \
+         moment and the lag may be more by now",
+        link.link,
+        quantity::instant(link.at_ms),
+        link.instance,
+    )
+}
+
+#[cfg(test)]
+mod tests;
