@@ -3,10 +3,33 @@
 //! A mirror partition is a deterministic function of its source partition, and every batch is
 //! appended by compare-and-swap on the sequence of a producer id that the link chose, so that no
 //! record is mirrored twice or not at all. This crate knows nothing of runbooks, HTTP or people.
-//! Its pure parts (`identity`, `position`, `pipeline`, `source`) take values and return values.
-//! Start reading at `link`, then `partition`.
+//! Its pure parts (`identity`, `position`, `pipeline`, `plan`, `topics`) take values and return
+//! values. Start reading at `link`, then `partition`.
 
+mod apply;
+mod backoff;
+pub mod clock;
 pub mod identity;
 pub mod limits;
+mod link;
+mod observe;
+pub mod options;
+mod ownership;
+mod partition;
+pub mod pipeline;
+pub mod plan;
+pub mod position;
+mod publish;
+mod rate;
+mod session;
+mod source;
+pub mod state;
 pub mod status;
+mod target;
 pub mod topics;
+mod topology;
+
+pub use clock::Clock;
+pub use link::{Link, LinkError, LinkHandle};
+pub use options::{LinkOptions, OnSourceDataLoss, ProducerIds, Start};
+pub use publish::STATUS_TOPIC;

@@ -30,7 +30,7 @@ pub const FETCHED_WAITING_MAX: usize = 2;
 pub const LANES_PER_BROKER: usize = 4;
 
 /// Bytes of all links of a process that may be fetched and not yet acknowledged.
-pub const MEMORY_BYTES: usize = 32 * 1024 * 1024;
+pub const MEMORY_BYTES: usize = 24 * 1024 * 1024;
 
 /// Batches of one partition under way: this many on a short round trip …
 pub const IN_FLIGHT_MIN: usize = 5;
@@ -53,10 +53,37 @@ pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
 pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// How often a stopped partition looks whether its cause has gone.
-pub const STOPPED_RETRY: Duration = Duration::from_secs(30);
+pub const STOPPED_RETRY: Duration = Duration::from_secs(10);
+
+/// Between two readings of a log end that must agree after a connection was lost.
+pub const SETTLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Partitions of the state topic.
 pub const STATE_PARTITIONS: i32 = 8;
+
+/// Records that may wait for the state writer: above it writing fails at once.
+pub const STATE_WRITES_WAITING_MAX: usize = 16 * 1024;
+
+/// Bytes of one produce request to the state topic, the last record excepted.
+pub const STATE_WRITE_BYTES_MAX: usize = 256 * 1024;
+
+/// Attempts to write before the partition that waits reads its position again.
+pub const STATE_WRITE_ATTEMPTS_MAX: u32 = 5;
+
+/// How long the target may wait for its replicas before it gives up on a batch.
+pub const PRODUCE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Entries of one mirror partition kept in memory; older ones are read again if ever needed.
+pub const ENTRIES_KEPT_MAX: usize = 256;
+
+/// How often topics, partitions and configs are looked at.
+pub const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Kafka's least session timeout by default (`group.min.session.timeout.ms`).
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// How often an instance publishes its status.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 
 const _: () = assert!(FETCH_PARTITION_BYTES_MAX <= FETCH_BYTES_MAX);
 const _: () = assert!(IN_FLIGHT_MIN <= IN_FLIGHT_MAX);

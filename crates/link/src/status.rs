@@ -27,6 +27,8 @@ pub enum PartitionState {
     HeldSourceDeleted,
     /// The source topic was deleted and created again under its name; the mirror is kept.
     HeldSourceRecreated,
+    /// Retention deleted source records before they were mirrored, and the link is to stop then.
+    StoppedDataLost,
     /// A batch is larger than the target accepts.
     StoppedTooLarge,
     /// A cluster denies what the link must do.
@@ -43,7 +45,7 @@ pub enum PartitionState {
 
 impl PartitionState {
     /// Every state, for metrics and documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Recovering,
         Self::CatchingUp,
         Self::CaughtUp,
@@ -53,6 +55,7 @@ impl PartitionState {
         Self::StoppedDiverged,
         Self::HeldSourceDeleted,
         Self::HeldSourceRecreated,
+        Self::StoppedDataLost,
         Self::StoppedTooLarge,
         Self::StoppedDenied,
         Self::StoppedStateLost,
@@ -73,6 +76,7 @@ impl PartitionState {
             Self::StoppedDiverged => "stopped-diverged",
             Self::HeldSourceDeleted => "held-source-deleted",
             Self::HeldSourceRecreated => "held-source-recreated",
+            Self::StoppedDataLost => "stopped-data-lost",
             Self::StoppedTooLarge => "stopped-too-large",
             Self::StoppedDenied => "stopped-denied",
             Self::StoppedStateLost => "stopped-state-lost",

@@ -1,0 +1,110 @@
+//! What a caller decides about a link.
+
+use std::time::Duration;
+
+use crate::limits;
+use crate::topics::config_sync::ConfigSyncPolicy;
+use crate::topics::filter::TopicSelection;
+
+/// Where mirroring of a partition begins when nothing of it was mirrored before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the source's log start.
+    Earliest,
+    /// At the source's log end: only what comes after.
+    Latest,
+    /// At the first record with this timestamp or a later one, in milliseconds since the epoch.
+    Timestamp(i64),
+}
+
+/// Which producer ids a link writes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProducerIds {
+    /// Tagged where the target says that it is Apache Kafka in KRaft mode, else allocated.
+    Auto,
+    /// Ids of Farlog's own making. Never on Redpanda: it would go on to hand them to others.
+    Tagged,
+    /// One id allocated by the target, kept in the state topic.
+    Allocated,
+}
+
+/// What to do about source records that retention deleted before they were mirrored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnSourceDataLoss {
+    /// Report the range and go on at the log start: waiting would only lose more.
+    Continue,
+    /// Stop the partition.
+    Stop,
+}
+
+/// Everything that a link needs to know.
+#[derive(Clone, Debug)]
+pub struct LinkOptions {
+    /// The link's name: part of its group, its producer id and its state. No `|` in it.
+    pub name: String,
+    /// Alias of the source cluster.
+    pub source_alias: String,
+    /// Alias of the target cluster.
+    pub target_alias: String,
+    /// Which topics, and under which names.
+    pub topics: TopicSelection,
+    /// Where to begin.
+    pub start: Start,
+    /// Replication factor of mirror topics and internal topics; -1 is the target's default.
+    pub replication_factor: i16,
+    /// How often topics, partitions and configs are looked at.
+    pub refresh_interval: Duration,
+    /// Which configs are kept in step; `None` for none but the floor.
+    pub config_sync: Option<ConfigSyncPolicy>,
+    /// Bound on the bytes fetched per second.
+    pub rate_bytes_per_second: Option<u64>,
+    /// Bound on the bytes fetched and not yet acknowledged.
+    pub memory_bytes: usize,
+    /// Bound on the batches of one partition under way; `None` lets the round trip decide.
+    pub in_flight_max: Option<usize>,
+    /// Bytes asked of one partition in one fetch.
+    pub fetch_partition_bytes_max: i32,
+    /// Which producer ids to write with.
+    pub producer_ids: ProducerIds,
+    /// The target's `producer.id.expiration.ms`, where it may not be read from the brokers.
+    pub producer_id_expiration_ms: Option<i64>,
+    /// What to do when retention overtakes the link.
+    pub on_source_data_loss: OnSourceDataLoss,
+    /// Name of this instance in status; with `static_instance` also its place in the group.
+    pub instance: String,
+    /// Take the place of an instance of the same name at once, as after a restart.
+    pub static_instance: bool,
+    /// How long the group waits for an instance that went silent.
+    pub session_timeout: Duration,
+}
+
+impl LinkOptions {
+    /// Options with the defaults.
+    pub fn new(
+        name: impl Into<String>,
+        source_alias: impl Into<String>,
+        target_alias: impl Into<String>,
+        topics: TopicSelection,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            source_alias: source_alias.into(),
+            target_alias: target_alias.into(),
+            topics,
+            start: Start::Earliest,
+            replication_factor: -1,
+            refresh_interval: limits::REFRESH_INTERVAL,
+            config_sync: None,
+            rate_bytes_per_second: None,
+            memory_bytes: limits::MEMORY_BYTES,
+            in_flight_max: None,
+            fetch_partition_bytes_max: limits::FETCH_PARTITION_BYTES_MAX,
+            producer_ids: ProducerIds::Auto,
+            producer_id_expiration_ms: None,
+            on_source_data_loss: OnSourceDataLoss::Continue,
+            instance: "farlog".to_owned(),
+            static_instance: false,
+            session_timeout: limits::SESSION_TIMEOUT,
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! The source half of a stream: subscribing, filtering and assembling.
+
+use std::collections::VecDeque;
+
+use farlog_wire::error_code::ErrorCode;
+use farlog_wire::records::{RawBatch, batches, control_type};
+use tokio::time::Instant;
+
+use super::cell::StatusCell;
+use super::context::{LinkContext, MirrorPartition};
+use super::stop::{Doubt, Interruption, Stop};
+use crate::backoff::Backoff;
+use crate::identity::TaggedId;
+use crate::limits::MERGED_BATCH_BYTES_MAX;
+use crate::options::OnSourceDataLoss;
+use crate::pipeline::{Assembled, Assembler, AssemblerLimits};
+use crate::position::Position;
+use crate::source::{
+    CommittedFilter, Fetched, FetchedData, MemoryTicket, SourceEnd, SourceStream, Verdict,
+};
+use crate::state::{StateKey, StateValue};
+use crate::status::PartitionState;
+use crate::target::tail::{AskError, EARLIEST, LATEST, LogView};
+
+/// Fetches that may fail their checks in a row before the partition stops.
+const CORRUPT_FETCHES_MAX: u32 = 3;
+
+/// What was taken from the source and not yet sent.
+pub(crate) struct Intake<'a> {
+    context: &'a LinkContext,
+    mirror: &'a MirrorPartition,
+    cell: &'a StatusCell,
+    assembler: Assembler<MemoryTicket>,
+    ready: VecDeque<Assembled<MemoryTicket>>,
+    stream: Option<SourceStream>,
+    resubscribe_at: Instant,
+    backoff: Backoff,
+    corrupt_fetches: u32,
+    /// Source offset of the next fetch.
+    offset: i64,
+    /// Leader epoch of the last batch fetched, -1 if unknown.
+    last_epoch: i32,
+    /// The source's last stable offset when it last answered.
+    end_offset: Option<i64>,
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn new(
+        context: &'a LinkContext,
+        mirror: &'a MirrorPartition,
+        cell: &'a StatusCell,
+        position: Position,
+    ) -> Self {
+        let limits = AssemblerLimits { merged_bytes_max: MERGED_BATCH_BYTES_MAX };
+        Self {
+            context,
+            mirror,
+            cell,
+            assembler: Assembler::new(limits, context.producer_id, position),
+            ready: VecDeque::new(),
+            stream: None,
+            resubscribe_at: Instant::now(),
+            backoff: Backoff::new(),
+            corrupt_fetches: 0,
+            offset: position.source_offset,
+            last_epoch: position.source_leader_epoch,
+            end_offset: None,
+        }
+    }
+
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    pub(crate) fn unsubscribe(&mut self) {
+        self.stream = None;
+    }
+
+    /// Whether the source had nothing more when it last answered.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.end_offset.is_some_and(|end_offset| self.offset >= end_offset)
+    }
+
+    pub(crate) fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(crate) fn pop_ready(&mut self) -> Option<Assembled<MemoryTicket>> {
+        self.ready.pop_front()
+    }
+
+    /// Ends the batch under construction.
+    pub(crate) fn flush(&mut self) {
+        self.assembler.flush(&mut self.ready);
+    }
+
+    /// Timestamp of the oldest record that waits here.
+    pub(crate) fn oldest_waiting_ms(&self) -> Option<i64> {
+        let ready = self.ready.front().map(|assembled| assembled.first_timestamp_ms);
+        ready.or_else(|| self.assembler.first_timestamp_ms())
+    }
+
+    /// Whether nothing waits here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && !self.assembler.is_open()
+    }
+
+    /// The source offset behind everything that was taken in: aborted records and markers behind
+    /// the last mirrored record need no mirroring.
+    pub(crate) fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    pub(crate) async fn next(&mut self) -> Option<Fetched> {
+        match &mut self.stream {
+            Some(stream) => stream.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// When to try again to subscribe.
+    pub(crate) fn resubscribe_at(&self) -> Instant {
+        self.resubscribe_at
+    }
+
+    /// Begins to fetch at the present offset from whoever leads the partition.
+    pub(crate) async fn subscribe(&mut self) -> Result<(), Interruption> {
+        let leader = match self.mirror.source_leader(self.context).await {
+            Ok(leader) => leader,
+            Err(Interruption::Doubt(doubt)) => {
+                self.wait_for_source(&doubt.why);
+                return Ok(());
+            }
+            Err(other) => return Err(other),
+        };
+        let subscribed = self
+            .context
+            .source_lanes
+            .subscribe(
+                &self.context.source,
+                &self.mirror.source,
+                leader,
+                self.offset,
+                self.last_epoch,
+            )
+            .await;
+        match subscribed {
+            Ok(stream) => self.stream = Some(stream),
+            Err(error) => self.wait_for_source(&error.to_string()),
+        }
+        Ok(())
+    }
+
+    fn wait_for_source(&mut self, why: &str) {
+        self.stream = None;
+        self.resubscribe_at = Instant::now() + self.backoff.next();
+        let now_ms = self.context.clock.now_ms();
+        self.cell.state(now_ms, PartitionState::SourceUnavailable, why);
+    }
+
+    /// Takes in what the lane handed over.
+    pub(crate) async fn take(&mut self, fetched: Option<Fetched>) -> Result<(), Interruption> {
+        match fetched {
+            Some(Fetched::Data(data)) => self.take_data(&data),
+            Some(Fetched::Ended(end)) => self.ended(end).await,
+            None => {
+                self.wait_for_source("the connection to the source broker ended");
+                Ok(())
+            }
+        }
+    }
+
+    fn take_data(&mut self, data: &FetchedData) -> Result<(), Interruption> {
+        let now_ms = self.context.clock.now_ms();
+        self.backoff.reset();
+        if let Err(why) = self.take_batches(data)? {
+            return self.corrupt(&why);
+        }
+        self.corrupt_fetches = 0;
+        self.end_offset = Some(data.end_offset);
+        self.cell.source_seen(now_ms, data.log_start_offset, data.end_offset);
+        Ok(())
+    }
+
+    /// The inner error says what does not hold together in the fetched bytes.
+    fn take_batches(&mut self, data: &FetchedData) -> Result<Result<(), String>, Interruption> {
+        let mut filter = CommittedFilter::new(data.aborted.iter().copied());
+        for batch in batches(data.records.clone()) {
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+            if batch.header.last_offset() < self.offset {
+                // The fetch answers with the whole batch that holds the offset asked for.
+                if let Err(error) = filter.judge(&batch.header, || control_type(&batch)) {
+                    return Ok(Err(error.to_string()));
+                }
+                continue;
+            }
+            if let Err(error) = batch.verify_crc() {
+                return Ok(Err(error.to_string()));
+            }
+            let verdict = match filter.judge(&batch.header, || control_type(&batch)) {
+                Ok(verdict) => verdict,
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+            if let Err(why) = self.take_batch(&batch, verdict, &data.ticket)? {
+                return Ok(Err(why));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn take_batch(
+        &mut self,
+        batch: &RawBatch,
+        verdict: Verdict,
+        ticket: &MemoryTicket,
+    ) -> Result<Result<(), String>, Interruption> {
+        match verdict {
+            Verdict::Mirror => {
+                self.refuse_loop(batch)?;
+                let pushed = self.assembler.push(batch, self.offset, ticket, &mut self.ready);
+                if let Err(error) = pushed {
+                    return Ok(Err(error.to_string()));
+                }
+            }
+            Verdict::SkipAborted => self.cell.aborted(batch.header.record_count),
+            Verdict::SkipControl => {}
+        }
+        self.offset = batch.header.next_offset();
+        self.last_epoch = batch.header.partition_leader_epoch;
+        Ok(Ok(()))
+    }
+
+    /// What was born at the target must not come home.
+    fn refuse_loop(&self, batch: &RawBatch) -> Result<(), Interruption> {
+        match TaggedId::parse(batch.header.producer_id) {
+            Some(id) if id.birth == self.context.target_code => Err(Stop::new(
+                PartitionState::StoppedLoop,
+                format!(
+                    "source records from offset {} on were written by a link from this link's \
+                     target: mirroring them would bring them home; take topic {} out of one of \
+                     the two links",
+                    batch.header.base_offset, self.mirror.source.topic,
+                ),
+            )
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn corrupt(&mut self, why: &str) -> Result<(), Interruption> {
+        self.corrupt_fetches += 1;
+        if self.corrupt_fetches >= CORRUPT_FETCHES_MAX {
+            return Err(Stop::new(
+                PartitionState::StoppedCorrupt,
+                format!(
+                    "source partition {}-{}: fetched {} times, damaged each time: {why}; check \
+                     the leader's log with kafka-dump-log, or let another replica lead",
+                    self.mirror.source.topic, self.mirror.source.partition, self.corrupt_fetches,
+                ),
+            )
+            .into());
+        }
+        self.wait_for_source(why);
+        Ok(())
+    }
+
+    async fn ended(&mut self, end: SourceEnd) -> Result<(), Interruption> {
+        self.stream = None;
+        match end {
+            SourceEnd::Moved(code) => self.wait_for_source(code.message()),
+            SourceEnd::Lost(why) => self.wait_for_source(&why),
+            SourceEnd::Malformed(why) => return self.corrupt(&why),
+            SourceEnd::Refused(ErrorCode::TOPIC_AUTHORIZATION_FAILED) => {
+                return Err(Stop::new(
+                    PartitionState::StoppedDenied,
+                    format!(
+                        "the link's principal needs READ on source topic {}",
+                        self.mirror.source.topic
+                    ),
+                )
+                .into());
+            }
+            SourceEnd::Refused(code) => {
+                self.wait_for_source(&format!("{code}: {}", code.message()));
+            }
+            SourceEnd::Diverged { epoch, end_offset } => {
+                return Err(self.diverged(end_offset, &format!("leader epoch {epoch}")).into());
+            }
+            SourceEnd::OutOfRange => return self.out_of_range().await,
+        }
+        Ok(())
+    }
+
+    fn diverged(&self, end_offset: i64, what: &str) -> Stop {
+        Stop::new(
+            PartitionState::StoppedDiverged,
+            format!(
+                "source partition {}-{} lost records that are mirrored: its log up to {what} ends \
+                 at offset {end_offset}, and records up to {} were mirrored; the mirror keeps \
+                 them; to follow the source, delete the mirror topic, which is mirrored again \
+                 from its start",
+                self.mirror.source.topic, self.mirror.source.partition, self.offset,
+            ),
+        )
+    }
+
+    /// The offset asked for is not in the source's log: below its start, or beyond its end.
+    async fn out_of_range(&mut self) -> Result<(), Interruption> {
+        let ask = |error: AskError| Interruption::from(Doubt::source(error.to_string()));
+        let led = self.mirror.source_led(self.context).await?;
+        let log_start = led.offset(EARLIEST, LogView::Uncommitted).await.map_err(ask)?;
+        let log_end = led.offset(LATEST, LogView::LogEnd).await.map_err(ask)?;
+        if self.offset > log_end {
+            return Err(self.diverged(log_end, "now").into());
+        }
+        if self.offset >= log_start {
+            self.wait_for_source("the source answered out of range for an offset that it has");
+            return Ok(());
+        }
+        self.lost(log_start).await
+    }
+
+    async fn lost(&mut self, log_start: i64) -> Result<(), Interruption> {
+        let lost = log_start - self.offset;
+        let what = format!(
+            "source partition {}-{} no longer has offsets {} to {log_start}: retention deleted \
+             them before they were mirrored",
+            self.mirror.source.topic, self.mirror.source.partition, self.offset,
+        );
+        if self.context.options.on_source_data_loss == OnSourceDataLoss::Stop {
+            let why = format!("{what}; set on-source-data-loss: continue to go on behind them");
+            return Err(Stop::new(PartitionState::StoppedDataLost, why).into());
+        }
+        let key = StateKey::Lost { mirror: self.mirror.id.clone(), source_offset: self.offset };
+        let written = self.context.state.write(key, StateValue::Lost(log_start)).await;
+        written.map_err(|error| Doubt::target(error.to_string()))?;
+        tracing::error!(mirror = %self.mirror, from = self.offset, until = log_start, "{what}");
+        self.cell.lost(lost);
+        self.offset = log_start;
+        self.last_epoch = -1;
+        self.resubscribe_at = Instant::now();
+        Ok(())
+    }
+}

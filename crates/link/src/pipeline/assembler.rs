@@ -1,0 +1,288 @@
+//! Turns fetched batches into batches ready to append, each with the source offsets it holds.
+//!
+//! Small uncompressed batches are merged, because the cost of mirroring is produce requests, not
+//! bytes. Whole compressed batches pass through. Whatever a broker would refuse as it is (holes
+//! left by compaction, LogAppendTime, a batch entered in the middle) is rewritten. Pure.
+
+use std::collections::VecDeque;
+
+use farlog_wire::records::{
+    BatchBuilder, BatchError, BuilderLimits, OutgoingBatch, ProducerStamp, RawBatch, SourceRun,
+    pass_through, rewrite_compressed,
+};
+
+use crate::identity::PRODUCER_EPOCH;
+use crate::limits::{DECOMPRESSED_BATCH_BYTES_MAX, RUNS_PER_BATCH_MAX};
+use crate::position::{Position, records_before_wrap, sequence_at};
+use crate::state::{Entry, Run};
+
+/// Bounds of the batches that an assembler makes.
+#[derive(Clone, Copy, Debug)]
+pub struct AssemblerLimits {
+    /// Largest batch to make by merging, in bytes.
+    pub merged_bytes_max: usize,
+}
+
+/// A batch ready to append.
+#[derive(Debug)]
+pub struct Assembled<T> {
+    /// The bytes.
+    pub batch: OutgoingBatch,
+    /// Where it must land.
+    pub target_offset: i64,
+    /// What must be written ahead before it is sent; `None` if it simply continues.
+    pub entry: Option<Entry>,
+    /// Source offset after its last record.
+    pub source_offset_next: i64,
+    /// Leader epoch of its records at the source.
+    pub source_leader_epoch: i32,
+    /// Timestamp of its first record.
+    pub first_timestamp_ms: i64,
+    /// What keeps the memory of the fetched bytes accounted for.
+    pub tickets: Vec<T>,
+}
+
+/// A fetched batch that cannot be mirrored as its bytes stand.
+#[derive(Debug, thiserror::Error)]
+pub enum AssemblerError {
+    /// The batch does not parse, or cannot be rewritten.
+    #[error("batch at source offset {offset}: {source}")]
+    Batch {
+        /// Its first offset.
+        offset: i64,
+        /// What is wrong.
+        #[source]
+        source: BatchError,
+    },
+}
+
+/// Assembles the batches of one mirror partition, in order.
+#[derive(Debug)]
+pub struct Assembler<T> {
+    limits: AssemblerLimits,
+    producer_id: i64,
+    /// Behind the last batch that was assembled.
+    position: Position,
+    builder: BatchBuilder,
+    open: Open<T>,
+}
+
+/// What is known of the records in the builder.
+#[derive(Debug)]
+struct Open<T> {
+    runs: Vec<Run>,
+    source_leader_epoch: i32,
+    first_timestamp_ms: i64,
+    tickets: Vec<T>,
+}
+
+impl<T> Default for Open<T> {
+    fn default() -> Self {
+        Self {
+            runs: Vec::new(),
+            source_leader_epoch: -1,
+            first_timestamp_ms: -1,
+            tickets: Vec::new(),
+        }
+    }
+}
+
+impl<T: Clone> Assembler<T> {
+    /// Starts at a position read from the target.
+    pub fn new(limits: AssemblerLimits, producer_id: i64, position: Position) -> Self {
+        Self { limits, producer_id, position, builder: BatchBuilder::new(), open: Open::default() }
+    }
+
+    /// Where the next record will land, and what source offset is expected next.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Timestamp of the first record of the batch under construction.
+    pub fn first_timestamp_ms(&self) -> Option<i64> {
+        self.is_open().then_some(self.open.first_timestamp_ms)
+    }
+
+    /// Whether records wait for more to come.
+    pub fn is_open(&self) -> bool {
+        !self.open.runs.is_empty()
+    }
+
+    /// Takes in the records of `batch` from source offset `from` on; batches that became full are
+    /// added to `ready`.
+    pub fn push(
+        &mut self,
+        batch: &RawBatch,
+        from: i64,
+        ticket: &T,
+        ready: &mut VecDeque<Assembled<T>>,
+    ) -> Result<(), AssemblerError> {
+        let header = &batch.header;
+        if header.record_count == 0 || header.last_offset() < from {
+            // Compaction leaves the last batch of a producer in place, without records.
+            return Ok(());
+        }
+        if self.is_open() && self.open.source_leader_epoch != header.partition_leader_epoch {
+            self.flush(ready);
+        }
+        let compressed = header.attributes.compression().is_compressed();
+        let large = header.size_bytes() > self.limits.merged_bytes_max / 2;
+        let outcome = if compressed || large {
+            self.flush(ready);
+            self.push_alone(batch, from, ticket, ready)
+        } else {
+            self.merge(batch, from, ticket, ready)
+        };
+        outcome.map_err(|source| AssemblerError::Batch { offset: header.base_offset, source })
+    }
+
+    /// Closes the batch under construction, if there is one.
+    pub fn flush(&mut self, ready: &mut VecDeque<Assembled<T>>) {
+        if !self.is_open() {
+            return;
+        }
+        let open = std::mem::take(&mut self.open);
+        let batch = self.builder.finish(self.stamp());
+        self.assembled(batch, open, ready);
+    }
+
+    fn merge(
+        &mut self,
+        batch: &RawBatch,
+        from: i64,
+        ticket: &T,
+        ready: &mut VecDeque<Assembled<T>>,
+    ) -> Result<(), BatchError> {
+        let mut from = from.max(batch.header.base_offset);
+        let mut ticketed = false;
+        while from <= batch.header.last_offset() {
+            let limits = BuilderLimits {
+                size_bytes_max: self.limits.merged_bytes_max,
+                record_count_max: records_before_wrap(self.position.target_offset),
+            };
+            let appended = self.builder.append_batch(batch, from, limits)?;
+            if appended.runs.is_empty() {
+                if !self.is_open() {
+                    // No room even when empty, or no records behind `from`.
+                    break;
+                }
+            } else {
+                if !self.is_open() {
+                    self.open.source_leader_epoch = batch.header.partition_leader_epoch;
+                    self.open.first_timestamp_ms = appended.first_timestamp_ms;
+                    ticketed = false;
+                }
+                self.open.extend(&appended.runs);
+                if !ticketed {
+                    self.open.tickets.push(ticket.clone());
+                    ticketed = true;
+                }
+            }
+            from = appended.next_offset;
+            if from <= batch.header.last_offset() || self.open.runs.len() >= RUNS_PER_BATCH_MAX {
+                self.flush(ready);
+            }
+        }
+        Ok(())
+    }
+
+    /// A batch that stays a batch of its own: as it is where the target takes it, else rewritten.
+    fn push_alone(
+        &mut self,
+        batch: &RawBatch,
+        from: i64,
+        ticket: &T,
+        ready: &mut VecDeque<Assembled<T>>,
+    ) -> Result<(), BatchError> {
+        let stamp = self.stamp();
+        let fits = i64::from(batch.header.record_count)
+            <= records_before_wrap(self.position.target_offset);
+        let whole = from <= batch.header.base_offset;
+        if fits && whole && batch.can_pass_through() {
+            let outgoing = pass_through(batch, stamp)?;
+            let run = Run {
+                source_offset: batch.header.base_offset,
+                record_count: i64::from(batch.header.record_count),
+            };
+            let open = Open {
+                runs: vec![run],
+                source_leader_epoch: batch.header.partition_leader_epoch,
+                first_timestamp_ms: batch.header.base_timestamp,
+                tickets: vec![ticket.clone()],
+            };
+            self.assembled(outgoing, open, ready);
+            return Ok(());
+        }
+        if !batch.header.attributes.compression().is_compressed() || !fits {
+            let plain = batch.decompressed(DECOMPRESSED_BATCH_BYTES_MAX)?;
+            self.merge(&plain, from, ticket, ready)?;
+            self.flush(ready);
+            return Ok(());
+        }
+        let rewritten = rewrite_compressed(batch, from, stamp, DECOMPRESSED_BATCH_BYTES_MAX)?;
+        if let Some(rewritten) = rewritten {
+            let mut open = Open {
+                source_leader_epoch: batch.header.partition_leader_epoch,
+                first_timestamp_ms: rewritten.first_timestamp_ms,
+                tickets: vec![ticket.clone()],
+                runs: Vec::new(),
+            };
+            open.extend(&rewritten.runs);
+            self.assembled(rewritten.batch, open, ready);
+        }
+        Ok(())
+    }
+
+    fn stamp(&self) -> ProducerStamp {
+        ProducerStamp {
+            producer_id: self.producer_id,
+            producer_epoch: PRODUCER_EPOCH,
+            base_sequence: sequence_at(self.position.target_offset),
+        }
+    }
+
+    fn assembled(
+        &mut self,
+        batch: OutgoingBatch,
+        open: Open<T>,
+        ready: &mut VecDeque<Assembled<T>>,
+    ) {
+        let target_offset = self.position.target_offset;
+        let entry = Entry {
+            source_leader_epoch: open.source_leader_epoch,
+            crc: batch.crc(),
+            runs: open.runs,
+        };
+        let continues = entry.runs.len() == 1
+            && entry.runs[0].source_offset == self.position.source_offset
+            && entry.source_leader_epoch == self.position.source_leader_epoch;
+        self.position = Position {
+            target_offset: target_offset + i64::from(batch.record_count()),
+            source_offset: entry.source_offset_next(),
+            source_leader_epoch: entry.source_leader_epoch,
+        };
+        ready.push_back(Assembled {
+            batch,
+            target_offset,
+            entry: (!continues).then_some(entry),
+            source_offset_next: self.position.source_offset,
+            source_leader_epoch: self.position.source_leader_epoch,
+            first_timestamp_ms: open.first_timestamp_ms,
+            tickets: open.tickets,
+        });
+    }
+}
+
+impl<T> Open<T> {
+    fn extend(&mut self, runs: &[SourceRun]) {
+        for run in runs {
+            let next = Run { source_offset: run.source_offset, record_count: run.record_count };
+            match self.runs.last_mut() {
+                Some(last) if last.source_offset + last.record_count == next.source_offset => {
+                    last.record_count += next.record_count;
+                }
+                _ => self.runs.push(next),
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What an owner does before it mirrors: read the state, decide the producer id.
+
+use std::sync::Arc;
+
+use farlog_client::admin::ConfigResource;
+use farlog_client::{Cluster, RequestError, TopicSelection};
+use farlog_wire::error_code::ErrorCode;
+use farlog_wire::messages::api_versions_request::ApiVersionsRequest;
+
+use crate::apply::ensure_internal_topic;
+use crate::clock::Clock;
+use crate::identity::{ClusterCode, LinkCode, TaggedId};
+use crate::limits::{ENTRIES_KEPT_MAX, STATE_PARTITIONS};
+use crate::options::{LinkOptions, ProducerIds};
+use crate::ownership::Lease;
+use crate::partition::LinkContext;
+use crate::pipeline::Freshness;
+use crate::source::SourceLanes;
+use crate::state::{
+    Claim, StateKey, StatePlace, StateReadError, StateStore, StateValue, StateWriteError,
+};
+use crate::target::lanes::TargetLanes;
+use crate::topology::Leaders;
+
+/// The compacted topic of a target cluster that holds what its links remember.
+pub(crate) const STATE_TOPIC: &str = "__farlog_state";
+
+/// Why an owner cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetupError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("cannot create internal topic {topic} on the target: {code} ({})", .code.message())]
+    InternalTopic { topic: &'static str, code: ErrorCode },
+    #[error("internal topic {0} is not there yet")]
+    NotYet(&'static str),
+    #[error(transparent)]
+    Read(#[from] StateReadError),
+    #[error(transparent)]
+    Write(#[from] StateWriteError),
+}
+
+/// What is given to an owner.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) options: LinkOptions,
+    pub(crate) clock: Clock,
+    pub(crate) source: Cluster,
+    pub(crate) target: Cluster,
+    pub(crate) claim: Claim,
+    pub(crate) lease: Lease,
+}
+
+/// Gathers what the partitions share, and the task that writes the state.
+pub(crate) async fn set_up(
+    setup: Setup,
+) -> Result<(Arc<LinkContext>, impl Future<Output = ()> + Send + use<>), SetupError> {
+    let Setup { options, clock, source, target, claim, lease } = setup;
+    let target_leaders = Leaders::default();
+    let place = state_place(&target, &options).await?;
+    let journal = place.read(&target, &target_leaders, &options.name, ENTRIES_KEPT_MAX).await?;
+    let registered = journal.producer_id();
+    let (state, writing) = StateStore::new(target.clone(), place.clone(), clock.clone(), journal);
+    // The registration of an allocated id is written before the writer runs on its own.
+    let mut writing = Box::pin(writing);
+    let producer_id = tokio::select! {
+        id = producer_id(&options, &source, &target, registered, &state) => id?,
+        () = &mut writing => return Err(StateWriteError::Ended.into()),
+    };
+    let freshness = freshness(&options, &target).await;
+    let context = LinkContext {
+        target_code: ClusterCode::of(target.cluster_id()),
+        source_lanes: SourceLanes::new(
+            options.memory_bytes,
+            options.fetch_partition_bytes_max,
+            options.rate_bytes_per_second,
+        ),
+        target_lanes: TargetLanes::new(options.session_timeout),
+        source_leaders: Leaders::default(),
+        target_leaders,
+        state_place: place,
+        options,
+        clock,
+        source,
+        target,
+        state,
+        producer_id,
+        freshness,
+        claim,
+        lease,
+    };
+    Ok((Arc::new(context), writing))
+}
+
+async fn state_place(target: &Cluster, options: &LinkOptions) -> Result<StatePlace, SetupError> {
+    let find = || async {
+        let metadata = target.metadata(&TopicSelection::one(STATE_TOPIC)).await?;
+        let found = metadata.topic(STATE_TOPIC).map(|topic| {
+            let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+            let topic_id = topic.topic_id.unwrap_or_default();
+            StatePlace::of(&options.name, STATE_TOPIC.to_owned(), topic_id, partitions)
+        });
+        Ok::<_, RequestError>(found)
+    };
+    if let Some(place) = find().await? {
+        return Ok(place);
+    }
+    let factor = options.replication_factor;
+    let refused = ensure_internal_topic(target, STATE_TOPIC, STATE_PARTITIONS, factor).await?;
+    if let Some(code) = refused {
+        return Err(SetupError::InternalTopic { topic: STATE_TOPIC, code });
+    }
+    find().await?.ok_or(SetupError::NotYet(STATE_TOPIC))
+}
+
+async fn producer_id(
+    options: &LinkOptions,
+    source: &Cluster,
+    target: &Cluster,
+    registered: Option<i64>,
+    state: &StateStore,
+) -> Result<i64, SetupError> {
+    let tagged = match options.producer_ids {
+        ProducerIds::Tagged => true,
+        ProducerIds::Allocated => false,
+        ProducerIds::Auto => is_apache_kafka(target).await?,
+    };
+    if tagged {
+        let link = LinkCode::of(source.cluster_id(), target.cluster_id(), &options.name);
+        let birth = ClusterCode::of(source.cluster_id());
+        return Ok(TaggedId { birth, link }.producer_id());
+    }
+    if let Some(id) = registered {
+        return Ok(id);
+    }
+    let allocated = target.init_producer_id().await?;
+    let key = StateKey::ProducerId { link: options.name.clone() };
+    state.write(key, StateValue::ProducerId(allocated.producer_id)).await?;
+    Ok(allocated.producer_id)
+}
+
+/// Whether the target is known to be Apache Kafka: brokers in KRaft mode tell the level of their
+/// metadata (KIP-584), which its look-alikes do not have.
+async fn is_apache_kafka(target: &Cluster) -> Result<bool, RequestError> {
+    let request = ApiVersionsRequest {
+        client_software_name: "farlog".to_owned(),
+        client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let response = target.send_any(&request).await?;
+    Ok(response.finalized_features.iter().any(|feature| feature.name == "metadata.version"))
+}
+
+/// For how long the target remembers a producer id. Where nobody says, it is never relied on.
+async fn freshness(options: &LinkOptions, target: &Cluster) -> Freshness {
+    const CONFIG: &str = "producer.id.expiration.ms";
+    if let Some(expiration_ms) = options.producer_id_expiration_ms {
+        return Freshness::from_expiration_ms(expiration_ms);
+    }
+    let brokers: Vec<ConfigResource> =
+        target.cached_metadata().brokers.keys().map(|&id| ConfigResource::broker(id)).collect();
+    let described = match target.describe_configs(&brokers).await {
+        Ok(described) => described,
+        Err(error) => {
+            tracing::warn!(
+                link = options.name, %error,
+                "{CONFIG} of the target cannot be read; batches go one at a time"
+            );
+            return Freshness::from_expiration_ms(0);
+        }
+    };
+    let values = described.values().map(|entries| {
+        let entry = entries.as_ref().ok()?.get(CONFIG)?;
+        entry.value.as_ref()?.parse::<i64>().ok()
+    });
+    // The least of all brokers: any of them may lead next.
+    let least = values.collect::<Option<Vec<i64>>>().and_then(|all| all.into_iter().min());
+    let Some(expiration_ms) = least else {
+        tracing::warn!(
+            link = options.name,
+            "{CONFIG} of the target may not be read (DESCRIBE_CONFIGS on the cluster is needed); \
+             batches go one at a time unless producer-id-expiration is set"
+        );
+        return Freshness::from_expiration_ms(0);
+    };
+    Freshness::from_expiration_ms(expiration_ms)
+}
+
+impl SetupError {
+    /// Whether waiting may help.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Request(_) | Self::NotYet(_) | Self::Write(_) => true,
+            Self::Read(error) => error.is_transient(),
+            Self::InternalTopic { code, .. } => code.is_retriable(),
+        }
+    }
+}

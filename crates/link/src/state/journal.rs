@@ -1,0 +1,127 @@
+//! The state topic folded into what is known of each mirror partition.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::record::{Claim, Entry, Fact, MirrorId, StateError, StateKey, StateValue};
+
+/// What the state topic says about one mirror partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MirrorFacts {
+    /// Where mirroring began.
+    pub start: Option<Fact>,
+    /// The newest acknowledged position that was saved.
+    pub anchor: Option<Fact>,
+    /// Batches written ahead, by their offset in the mirror and who wrote them.
+    pub entries: BTreeMap<(i64, Claim), Entry>,
+    /// Source ranges that retention deleted before they were mirrored: from, until (exclusive).
+    pub lost: BTreeMap<i64, i64>,
+    /// Older entries were left out, up to this offset of the mirror: a log end below it can only
+    /// be understood with the whole state topic.
+    pub entries_from: i64,
+}
+
+impl MirrorFacts {
+    fn insert(&mut self, key: (i64, Claim), entry: Entry, entries_max: usize) {
+        self.entries.insert(key, entry);
+        while self.entries.len() > entries_max
+            && let Some(((target_offset, _), entry)) = self.entries.pop_first()
+        {
+            self.entries_from = self.entries_from.max(target_offset + entry.record_count());
+        }
+    }
+}
+
+/// Everything that one link remembers.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    mirrors: HashMap<MirrorId, MirrorFacts>,
+    producer_id: Option<i64>,
+    entries_max: usize,
+}
+
+impl Journal {
+    /// A journal that keeps the newest `entries_max` entries of each mirror partition.
+    pub fn new(entries_max: usize) -> Self {
+        Self { mirrors: HashMap::new(), producer_id: None, entries_max }
+    }
+
+    /// Takes in one record of the state topic, in log order; records of other links are skipped.
+    ///
+    /// `value` is `None` for a tombstone.
+    pub fn apply(
+        &mut self,
+        link: &str,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), StateError> {
+        let text = String::from_utf8_lossy(key);
+        let key = StateKey::parse(&text)?;
+        if key.link() != link {
+            return Ok(());
+        }
+        let value = value.map(|bytes| key.parse_value(bytes)).transpose()?;
+        self.set(key, value);
+        Ok(())
+    }
+
+    /// Records what was written, as `apply` does for what was read.
+    pub fn set(&mut self, key: StateKey, value: Option<StateValue>) {
+        match (key, value) {
+            (StateKey::Start(mirror), value) => {
+                self.mirror_mut(mirror).start = fact(value);
+            }
+            (StateKey::Anchor(mirror), value) => {
+                self.mirror_mut(mirror).anchor = fact(value);
+            }
+            (StateKey::Entry { mirror, target_offset, claim }, value) => {
+                let entries_max = self.entries_max;
+                let facts = self.mirror_mut(mirror);
+                match value {
+                    Some(StateValue::Entry(entry)) => {
+                        facts.insert((target_offset, claim), entry, entries_max);
+                    }
+                    _ => {
+                        facts.entries.remove(&(target_offset, claim));
+                    }
+                }
+            }
+            (StateKey::Lost { mirror, source_offset }, Some(StateValue::Lost(until))) => {
+                self.mirror_mut(mirror).lost.insert(source_offset, until);
+            }
+            (StateKey::Lost { mirror, source_offset }, _) => {
+                self.mirror_mut(mirror).lost.remove(&source_offset);
+            }
+            (StateKey::ProducerId { .. }, Some(StateValue::ProducerId(id))) => {
+                // The first registration holds: a second would split the partition's sequence.
+                self.producer_id.get_or_insert(id);
+            }
+            (StateKey::ProducerId { .. }, _) => {}
+        }
+    }
+
+    /// What is known of a mirror partition.
+    pub fn facts(&self, mirror: &MirrorId) -> MirrorFacts {
+        self.mirrors.get(mirror).cloned().unwrap_or_default()
+    }
+
+    /// The allocated producer id of the link, if one was registered.
+    pub fn producer_id(&self) -> Option<i64> {
+        self.producer_id
+    }
+
+    /// The mirror partitions that are known, in no order.
+    pub fn mirrors(&self) -> impl Iterator<Item = (&MirrorId, &MirrorFacts)> {
+        self.mirrors.iter()
+    }
+
+    fn mirror_mut(&mut self, mirror: MirrorId) -> &mut MirrorFacts {
+        self.mirrors.entry(mirror).or_default()
+    }
+}
+
+fn fact(value: Option<StateValue>) -> Option<Fact> {
+    match value {
+        Some(StateValue::Fact(fact)) => Some(fact),
+        _ => None,
+    }
+}

@@ -1,0 +1,378 @@
+//! The records of the state topic: text keys, JSON values with a version.
+//!
+//! Keys start with their kind, so that an operator can read the topic with a console consumer.
+//! The formats are golden-tested: a record once written must be readable by every later release.
+
+use std::fmt;
+
+use farlog_wire::primitives::Uuid;
+use serde::{Deserialize, Serialize};
+
+/// The version written into every value.
+const VALUE_VERSION: u8 = 1;
+
+/// One mirror partition: a source partition and the target topic that holds its copy, by topic id,
+/// so that a re-created topic on either side is another mirror.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MirrorId {
+    /// The link's name.
+    pub link: String,
+    /// Topic id at the source.
+    pub source_topic_id: Uuid,
+    /// Topic id at the target.
+    pub target_topic_id: Uuid,
+    /// The partition, the same on both sides.
+    pub partition: i32,
+}
+
+/// Who wrote an entry: the generation of the link's group at the target, and the instance's nonce.
+///
+/// It is part of an entry's key, so that a zombie cannot overwrite what the owner wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Claim {
+    /// Generation of the link's group when the writer became its owner.
+    pub generation: i32,
+    /// Random, one per process.
+    pub nonce: u32,
+}
+
+/// Consecutive source offsets that were mirrored next to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(i64, i64)", into = "(i64, i64)")]
+pub struct Run {
+    /// Source offset of the first record.
+    pub source_offset: i64,
+    /// Number of records.
+    pub record_count: i64,
+}
+
+impl From<(i64, i64)> for Run {
+    fn from((source_offset, record_count): (i64, i64)) -> Self {
+        Self { source_offset, record_count }
+    }
+}
+
+impl From<Run> for (i64, i64) {
+    fn from(run: Run) -> Self {
+        (run.source_offset, run.record_count)
+    }
+}
+
+/// A batch about to be appended that does not simply continue the previous one: written ahead,
+/// it is a hypothesis until the batch with its CRC is seen in the mirror.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Source leader epoch of the records.
+    #[serde(rename = "epoch")]
+    pub source_leader_epoch: i32,
+    /// CRC-32C of the batch as the target keeps it.
+    pub crc: u32,
+    /// The source offsets of the batch's records, in order.
+    pub runs: Vec<Run>,
+}
+
+impl Entry {
+    /// Number of records in the batch.
+    pub fn record_count(&self) -> i64 {
+        self.runs.iter().map(|run| run.record_count).sum()
+    }
+
+    /// The source offset after the last record.
+    pub fn source_offset_next(&self) -> i64 {
+        self.runs.last().map_or(0, |run| run.source_offset + run.record_count)
+    }
+}
+
+/// Something known to be true: the record at `source_offset`, or the first one after it, belongs
+/// at `target_offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// Offset in the mirror.
+    pub target_offset: i64,
+    /// Offset in the source.
+    pub source_offset: i64,
+    /// Leader epoch of the last record before it; -1 if none was mirrored yet.
+    #[serde(rename = "epoch")]
+    pub source_leader_epoch: i32,
+}
+
+/// What a record of the state topic is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StateKey {
+    /// Where mirroring of a partition began: a `Fact`, written once.
+    Start(MirrorId),
+    /// A position that was acknowledged: a `Fact`, replaced by later ones.
+    Anchor(MirrorId),
+    /// A batch written ahead: an `Entry`.
+    Entry {
+        /// The mirror partition.
+        mirror: MirrorId,
+        /// Offset of the batch's first record in the mirror.
+        target_offset: i64,
+        /// Who wrote it.
+        claim: Claim,
+    },
+    /// The allocated producer id of a link, where tagged ids are not used.
+    ProducerId {
+        /// The link's name.
+        link: String,
+    },
+    /// Source records that retention deleted before they were mirrored.
+    Lost {
+        /// The mirror partition.
+        mirror: MirrorId,
+        /// First source offset that was not mirrored.
+        source_offset: i64,
+    },
+}
+
+/// What a record of the state topic says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateValue {
+    /// Of `Start` and `Anchor`.
+    Fact(Fact),
+    /// Of `Entry`.
+    Entry(Entry),
+    /// Of `ProducerId`.
+    ProducerId(i64),
+    /// Of `Lost`: the source offset from which mirroring went on.
+    Lost(i64),
+}
+
+/// A record of the state topic that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The key is not one that this release knows.
+    #[error(
+        "state topic: unknown key {0:?}; it was written by a later release of Farlog or by another program"
+    )]
+    UnknownKey(String),
+    /// The value does not parse.
+    #[error("state topic: value of {key} does not parse: {source}")]
+    Value {
+        /// The record's key.
+        key: String,
+        /// What the parser said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The value has a version that this release does not know.
+    #[error("state topic: value of {key} has version {version}; this release reads up to 1")]
+    Version {
+        /// The record's key.
+        key: String,
+        /// The version found.
+        version: u8,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    v: u8,
+    #[serde(flatten)]
+    body: T,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ProducerIdBody {
+    producer_id: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LostBody {
+    until: i64,
+}
+
+impl fmt::Display for MirrorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}|{}|{}|{}",
+            self.link, self.source_topic_id, self.target_topic_id, self.partition
+        )
+    }
+}
+
+impl fmt::Display for StateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(mirror) => write!(f, "start|{mirror}"),
+            Self::Anchor(mirror) => write!(f, "anchor|{mirror}"),
+            Self::Entry { mirror, target_offset, claim } => {
+                write!(f, "entry|{mirror}|{target_offset}|{}|{:08x}", claim.generation, claim.nonce)
+            }
+            Self::ProducerId { link } => write!(f, "producer-id|{link}"),
+            Self::Lost { mirror, source_offset } => write!(f, "lost|{mirror}|{source_offset}"),
+        }
+    }
+}
+
+impl StateKey {
+    /// Reads a key.
+    pub fn parse(text: &str) -> Result<Self, StateError> {
+        Self::parse_parts(text).ok_or_else(|| StateError::UnknownKey(text.to_owned()))
+    }
+
+    fn parse_parts(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('|').collect();
+        let (kind, rest) = parts.split_first()?;
+        match (*kind, rest) {
+            ("start", mirror @ [_, _, _, _]) => Some(Self::Start(parse_mirror(mirror)?)),
+            ("anchor", mirror @ [_, _, _, _]) => Some(Self::Anchor(parse_mirror(mirror)?)),
+            ("entry", [mirror @ .., target_offset, generation, nonce]) if mirror.len() == 4 => {
+                Some(Self::Entry {
+                    mirror: parse_mirror(mirror)?,
+                    target_offset: target_offset.parse().ok()?,
+                    claim: Claim {
+                        generation: generation.parse().ok()?,
+                        nonce: u32::from_str_radix(nonce, 16).ok()?,
+                    },
+                })
+            }
+            ("producer-id", [link]) => Some(Self::ProducerId { link: (*link).to_owned() }),
+            ("lost", [mirror @ .., source_offset]) if mirror.len() == 4 => Some(Self::Lost {
+                mirror: parse_mirror(mirror)?,
+                source_offset: source_offset.parse().ok()?,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The link that the record belongs to.
+    pub fn link(&self) -> &str {
+        match self {
+            Self::Start(mirror)
+            | Self::Anchor(mirror)
+            | Self::Entry { mirror, .. }
+            | Self::Lost { mirror, .. } => &mirror.link,
+            Self::ProducerId { link } => link,
+        }
+    }
+
+    /// Reads the value of a record with this key.
+    pub fn parse_value(&self, bytes: &[u8]) -> Result<StateValue, StateError> {
+        match self {
+            Self::Start(_) | Self::Anchor(_) => self.parse_body(bytes).map(StateValue::Fact),
+            Self::Entry { .. } => self.parse_body(bytes).map(StateValue::Entry),
+            Self::ProducerId { .. } => self
+                .parse_body::<ProducerIdBody>(bytes)
+                .map(|body| StateValue::ProducerId(body.producer_id)),
+            Self::Lost { .. } => {
+                self.parse_body::<LostBody>(bytes).map(|body| StateValue::Lost(body.until))
+            }
+        }
+    }
+
+    fn parse_body<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, StateError> {
+        let versioned: Versioned<T> = serde_json::from_slice(bytes)
+            .map_err(|source| StateError::Value { key: self.to_string(), source })?;
+        if versioned.v > VALUE_VERSION {
+            return Err(StateError::Version { key: self.to_string(), version: versioned.v });
+        }
+        Ok(versioned.body)
+    }
+}
+
+impl StateValue {
+    /// The value's bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        fn json<T: Serialize>(body: T) -> Vec<u8> {
+            serde_json::to_vec(&Versioned { v: VALUE_VERSION, body })
+                .expect("numbers and lists of numbers always serialize")
+        }
+        match self {
+            Self::Fact(fact) => json(fact),
+            Self::Entry(entry) => json(entry),
+            Self::ProducerId(producer_id) => json(ProducerIdBody { producer_id: *producer_id }),
+            Self::Lost(until) => json(LostBody { until: *until }),
+        }
+    }
+}
+
+fn parse_mirror(parts: &[&str]) -> Option<MirrorId> {
+    let [link, source_topic_id, target_topic_id, partition] = parts else { return None };
+    Some(MirrorId {
+        link: (*link).to_owned(),
+        source_topic_id: source_topic_id.parse().ok()?,
+        target_topic_id: target_topic_id.parse().ok()?,
+        partition: partition.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mirror() -> MirrorId {
+        MirrorId {
+            link: "east-west".to_owned(),
+            source_topic_id: Uuid([1; 16]),
+            target_topic_id: Uuid([2; 16]),
+            partition: 3,
+        }
+    }
+
+    #[test]
+    fn golden_records_of_version_1() {
+        let fact = Fact { target_offset: 5, source_offset: 9, source_leader_epoch: 2 };
+        let entry = Entry {
+            source_leader_epoch: 2,
+            crc: 7,
+            runs: vec![
+                Run { source_offset: 10, record_count: 4 },
+                Run { source_offset: 20, record_count: 1 },
+            ],
+        };
+        let claim = Claim { generation: 12, nonce: 0xab };
+        let id = "east-west|AQEBAQEBAQEBAQEBAQEBAQ|AgICAgICAgICAgICAgICAg|3";
+        let golden = [
+            (
+                StateKey::Start(mirror()),
+                StateValue::Fact(fact),
+                format!("start|{id}"),
+                r#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2}"#,
+            ),
+            (
+                StateKey::Anchor(mirror()),
+                StateValue::Fact(fact),
+                format!("anchor|{id}"),
+                r#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2}"#,
+            ),
+            (
+                StateKey::Entry { mirror: mirror(), target_offset: 6, claim },
+                StateValue::Entry(entry),
+                format!("entry|{id}|6|12|000000ab"),
+                r#"{"v":1,"epoch":2,"crc":7,"runs":[[10,4],[20,1]]}"#,
+            ),
+            (
+                StateKey::ProducerId { link: "east-west".to_owned() },
+                StateValue::ProducerId(4000),
+                "producer-id|east-west".to_owned(),
+                r#"{"v":1,"producer_id":4000}"#,
+            ),
+            (
+                StateKey::Lost { mirror: mirror(), source_offset: 30 },
+                StateValue::Lost(44),
+                format!("lost|{id}|30"),
+                r#"{"v":1,"until":44}"#,
+            ),
+        ];
+        for (key, value, key_text, value_text) in golden {
+            assert_eq!(key.to_string(), key_text);
+            assert_eq!(StateKey::parse(&key_text).unwrap(), key);
+            assert_eq!(String::from_utf8(value.to_bytes()).unwrap(), value_text);
+            assert_eq!(key.parse_value(value_text.as_bytes()).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn unknown_records_are_named() {
+        let error = StateKey::parse("block|x").unwrap_err();
+        assert!(error.to_string().contains("block|x"), "{error}");
+        let key = StateKey::ProducerId { link: "l".to_owned() };
+        let error = key.parse_value(br#"{"v":2,"producer_id":1}"#).unwrap_err();
+        assert!(error.to_string().contains("version 2"), "{error}");
+        let error = key.parse_value(b"{").unwrap_err();
+        assert!(error.to_string().contains("producer-id|l"), "{error}");
+    }
+}

@@ -1,0 +1,7 @@
+//! Links between real clusters.
+
+#![allow(clippy::unwrap_used)]
+
+mod events;
+mod fixture;
+mod mirror;
