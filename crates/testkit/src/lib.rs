@@ -11,7 +11,11 @@
 
 pub mod history;
 pub mod jars;
+mod jvm;
 pub mod kafka;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod scratch;
+pub mod tools;
+pub mod usage;

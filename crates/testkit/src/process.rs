@@ -18,17 +18,19 @@ use std::time::{Duration, Instant};
 use crate::scratch::KEEP_FILE;
 
 /// How often a wait looks again. Short beside the seconds a broker takes.
-pub(crate) const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(20);
 
 /// How much of a log an error quotes.
 const TAIL_LINES: usize = 40;
 
-/// `$1` is the directory to remove, `$2` one to remove if it is empty then, the rest is the program
-/// and its arguments. The second removal catches what the program wrote while it was being killed.
+/// `$1` is the directory to remove, `$2` one to remove if it is empty then, `$3` the program's
+/// standard input, the rest the program and its arguments. The second removal catches what the
+/// program wrote while it was being killed.
 const WATCHDOG: &str = r#"
 directory=$1
 above=$2
-shift 2
+input=$3
+shift 3
 exec 3<&0
 (
     trap '' HUP INT TERM
@@ -38,7 +40,7 @@ exec 3<&0
     rm -rf -- "$directory" || { sleep 1; rm -rf -- "$directory"; }
     [ -z "$above" ] || rmdir -- "$above"
 ) </dev/null >/dev/null 2>&1 &
-exec "$@" 3<&- </dev/null
+exec "$@" 3<&- <"$input"
 "#;
 
 /// What to run.
@@ -50,7 +52,9 @@ pub struct Program {
     environment: Vec<(OsString, OsString)>,
     directory: PathBuf,
     above: Option<PathBuf>,
+    input: PathBuf,
     output: PathBuf,
+    errors: Option<PathBuf>,
 }
 
 impl Program {
@@ -64,13 +68,27 @@ impl Program {
             environment: Vec::new(),
             directory: directory.to_owned(),
             above: None,
+            input: PathBuf::from("/dev/null"),
             output: output.to_owned(),
+            errors: None,
         }
     }
 
     /// Several programs have a directory each in `above`: the last one removes that as well.
     pub fn in_directory(mut self, above: &Path) -> Program {
         self.above = Some(above.to_owned());
+        self
+    }
+
+    /// Its standard input is this file instead of nothing.
+    pub fn input(mut self, input: &Path) -> Program {
+        self.input = input.to_owned();
+        self
+    }
+
+    /// Its standard error goes to a file of its own.
+    pub fn errors(mut self, errors: &Path) -> Program {
+        self.errors = Some(errors.to_owned());
         self
     }
 
@@ -99,18 +117,23 @@ impl Program {
     /// an exit with status 127.
     pub fn spawn(self) -> io::Result<Supervised> {
         let output = File::create(&self.output)?;
+        let errors = match &self.errors {
+            Some(path) => File::create(path)?,
+            None => output.try_clone()?,
+        };
         let mut child = Command::new("sh")
             .arg("-c")
             .arg(WATCHDOG.replace("KEEP", KEEP_FILE))
             .arg("watchdog")
             .arg(&self.directory)
             .arg(self.above.unwrap_or_default())
+            .arg(self.input)
             .arg(&self.program)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
-            .stdout(output.try_clone()?)
-            .stderr(output)
+            .stdout(output)
+            .stderr(errors)
             // Its own group: Ctrl-C reaches the tests only, and the watchdog does the rest.
             .process_group(0)
             .spawn()?;
@@ -189,6 +212,35 @@ impl Supervised {
             }
             if Instant::now() >= deadline {
                 return Ok(None);
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Whether its output contains this.
+    pub fn said(&self, text: &str) -> bool {
+        let output = fs::read(&self.output).unwrap_or_default();
+        String::from_utf8_lossy(&output).contains(text)
+    }
+
+    /// Waits until it is ready; otherwise says what it did instead.
+    pub(crate) fn wait_for(
+        &mut self,
+        patience: Duration,
+        is_ready: impl Fn(&Supervised) -> bool,
+    ) -> Result<(), String> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.ended() {
+                Ok(None) => {}
+                Ok(Some(status)) => return Err(format!("ended with {status} while starting")),
+                Err(error) => return Err(format!("cannot be waited for: {error}")),
+            }
+            if is_ready(self) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(format!("was not up within {patience:?}"));
             }
             std::thread::sleep(POLL);
         }

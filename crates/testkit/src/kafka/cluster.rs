@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use super::layout;
 use super::node::{Broker, KafkaError};
 use super::options::{KafkaOptions, Listener};
+use super::security::TlsFiles;
 use crate::jars::KafkaVersion;
 use crate::scratch::Scratch;
+use crate::tools::{Tool, ToolError};
 
 /// A running cluster. Dropping it kills its processes and removes its files, unless the thread
 /// panics: then the files stay and their place is printed.
@@ -25,16 +27,30 @@ impl KafkaCluster {
     ///
     /// # Errors
     /// When a process does not come up; the error quotes the end of its log.
+    ///
+    /// # Panics
+    /// When some brokers have a proxy and others do not.
     pub fn start(options: KafkaOptions) -> Result<KafkaCluster, KafkaError> {
         options.version.class_path()?;
+        assert!(
+            options.proxies.is_empty() || options.proxies.len() == usize::from(options.brokers),
+            "each broker needs a proxy of its own"
+        );
         let scratch = Scratch::new("kafka").map_err(KafkaError::system("making a directory"))?;
         let layouts = layout::nodes(&options, scratch.path())
             .map_err(KafkaError::system("taking loopback ports"))?;
+        if options.listeners.iter().any(|listener| listener.has_tls()) {
+            TlsFiles::write(scratch.path()).map_err(KafkaError::system("making certificates"))?;
+        }
         let voter = voter(&layouts);
         let cluster_id = cluster_id();
         let mut nodes = Vec::new();
         for layout in layouts {
             nodes.push(Broker::prepare(&options, layout, &voter, &cluster_id)?);
+        }
+        for (broker, proxy) in nodes.iter().filter(|node| node.is_broker()).zip(&options.proxies) {
+            let address = broker.address(Listener::Proxied);
+            proxy.forward_to(address.expect("brokers behind a proxy have a proxied listener"));
         }
         let cluster = KafkaCluster { nodes, version: options.version, cluster_id, scratch };
         cluster.start_all()?;
@@ -65,6 +81,11 @@ impl KafkaCluster {
             self.brokers().filter_map(|broker| broker.advertised(listener)).collect();
         assert!(!addresses.is_empty(), "the cluster has no listener {listener:?}");
         addresses.join(",")
+    }
+
+    /// The certificates, when there is a TLS listener.
+    pub fn tls(&self) -> TlsFiles {
+        TlsFiles::of(self.scratch.path())
     }
 
     /// The brokers, by id: 1, and 2 if there are two.
@@ -127,6 +148,26 @@ impl KafkaCluster {
     /// When one does not run.
     pub fn resume(&self) -> Result<(), KafkaError> {
         self.on_all(Broker::resume)
+    }
+
+    /// Creates a topic with Kafka's own tool, with one replica on each broker.
+    ///
+    /// # Errors
+    /// Those of the tool.
+    pub fn create_topic(
+        &self,
+        topic: &str,
+        partitions: u32,
+        configs: &[(&str, &str)],
+    ) -> Result<(), ToolError> {
+        let configs = configs.iter().map(|(name, value)| format!("--config={name}={value}"));
+        Tool::kafka(self.version, "org.apache.kafka.tools.TopicCommand")
+            .args(["--bootstrap-server", &self.bootstrap(), "--create", "--topic", topic])
+            .args(["--partitions".to_owned(), partitions.to_string()])
+            .args(["--replication-factor".to_owned(), self.brokers().count().to_string()])
+            .args(configs)
+            .run()
+            .map(|_| ())
     }
 
     /// Leaves logs and data behind when the cluster goes.

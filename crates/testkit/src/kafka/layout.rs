@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::options::{JvmMode, KafkaOptions, Listener};
+use super::options::{KafkaOptions, Listener};
+use super::security;
+use crate::jvm::JvmMode;
 use crate::ports::PortLease;
 
-/// The node id of the controller that stands beside two brokers.
+/// The node id of a controller that stands beside its brokers.
 const CONTROLLER_ID: i32 = 100;
 
 /// One process of the cluster, before it is started.
@@ -31,6 +33,11 @@ impl NodeLayout {
         self.directory.join("data")
     }
 
+    /// The cluster's directory.
+    pub(super) fn root(&self) -> &Path {
+        self.directory.parent().expect("a node's directory is in the cluster's")
+    }
+
     pub(super) fn properties_file(&self) -> PathBuf {
         self.directory.join("server.properties")
     }
@@ -39,11 +46,11 @@ impl NodeLayout {
 /// Decides on the processes of a cluster and takes their ports.
 pub(super) fn nodes(options: &KafkaOptions, root: &Path) -> io::Result<Vec<NodeLayout>> {
     let mut nodes = Vec::new();
-    let alone = options.brokers == 1;
+    let alone = !options.controller_apart;
     for id in 1..=i32::from(options.brokers) {
         let mut listeners = BTreeMap::new();
-        for listener in options.listeners() {
-            listeners.insert(listener, PortLease::take()?);
+        for listener in &options.listeners {
+            listeners.insert(*listener, PortLease::take()?);
         }
         nodes.push(NodeLayout {
             id,
@@ -67,6 +74,7 @@ pub(super) fn nodes(options: &KafkaOptions, root: &Path) -> io::Result<Vec<NodeL
 
 /// The `server.properties` of one node.
 pub(super) fn properties(options: &KafkaOptions, node: &NodeLayout, voter: &str) -> String {
+    let root = node.root();
     let mut settings: BTreeMap<String, String> = BTreeMap::new();
     let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);
     set("process.roles", node.roles.to_owned());
@@ -77,7 +85,7 @@ pub(super) fn properties(options: &KafkaOptions, node: &NodeLayout, voter: &str)
     let mut listeners = Vec::new();
     let mut advertised = Vec::new();
     let mut protocols = vec!["CONTROLLER:PLAINTEXT".to_owned()];
-    for listener in options.listeners() {
+    for listener in &options.listeners {
         protocols.push(format!("{}:{}", listener.name(), listener.security_protocol()));
     }
     for (listener, lease) in &node.listeners {
@@ -98,6 +106,7 @@ pub(super) fn properties(options: &KafkaOptions, node: &NodeLayout, voter: &str)
         set("inter.broker.listener.name", Listener::Plain.name().to_owned());
     }
     settings.extend(sizes(options));
+    settings.extend(security::properties(options, node, root));
     settings.extend(options.properties.clone());
     let mut text = String::new();
     for (name, value) in settings {
@@ -116,6 +125,10 @@ fn sizes(options: &KafkaOptions) -> Vec<(String, String)> {
         ("share.coordinator.state.topic.replication.factor", replicas.as_str()),
         ("share.coordinator.state.topic.min.isr", "1"),
         ("group.initial.rebalance.delay.ms", "0"),
+        // A killed broker may register again only when its old session is over: nine seconds and
+        // some back-off by default.
+        ("broker.session.timeout.ms", "3000"),
+        ("broker.heartbeat.interval.ms", "500"),
         // Fifty partitions each by default: the first consumer would wait for all of them.
         ("offsets.topic.num.partitions", "4"),
         ("transaction.state.log.num.partitions", "4"),

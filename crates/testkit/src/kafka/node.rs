@@ -6,13 +6,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::layout::NodeLayout;
-use super::options::{JvmMode, KafkaOptions, Listener};
+use super::options::{KafkaOptions, Listener};
 use super::ready;
 use crate::jars::{KafkaVersion, NotFetched};
-use crate::process::{POLL, Program, Signal, Supervised};
+use crate::jvm::Jvm;
+use crate::process::{Program, Signal, Supervised};
 
 /// A broker starts in about two seconds; a busy machine gets much more.
 const START_PATIENCE: Duration = Duration::from_secs(120);
@@ -88,6 +89,8 @@ pub struct Broker {
     name: String,
     layout: NodeLayout,
     options: KafkaOptions,
+    /// The JVM's arguments up to the main class.
+    java: Vec<String>,
     run: Mutex<Run>,
 }
 
@@ -110,14 +113,15 @@ impl Broker {
         fs::create_dir_all(&layout.directory).map_err(KafkaError::system(what.clone()))?;
         let settings = super::layout::properties(options, &layout, voter);
         fs::write(layout.properties_file(), settings).map_err(KafkaError::system(what.clone()))?;
-        let logging = layout.directory.join("logging.properties");
-        fs::write(logging, logging_properties(options.version))
-            .map_err(KafkaError::system(what))?;
+        let jvm = Jvm { version: options.version, mode: options.jvm, heap_mb: options.heap_mb };
+        let mut java = jvm.arguments(&layout.directory).map_err(KafkaError::system(what))?;
+        java.extend(["-cp".to_owned(), options.version.class_path()?]);
         let role = if layout.is_broker() { "broker" } else { "controller" };
         let broker = Broker {
             name: format!("kafka {} {role} {}", options.version, layout.id),
             layout,
             options: options.clone(),
+            java,
             run: Mutex::new(Run::default()),
         };
         broker.format(cluster_id)?;
@@ -182,10 +186,9 @@ impl Broker {
         run.starts += 1;
         let output = self.output(run.starts);
         let directory = &self.layout.directory;
-        let root = directory.parent().expect("a node's directory is in the cluster's");
         let program = Program::new(&self.name, "java", directory, &output)
-            .in_directory(root)
-            .args(self.java()?)
+            .in_directory(self.layout.root())
+            .args(&self.java)
             .arg("kafka.Kafka")
             .arg(self.layout.properties_file());
         let what = format!("starting {}", self.name);
@@ -199,35 +202,18 @@ impl Broker {
         let Some(process) = run.process.as_mut() else {
             return Err(self.wrong_state("not running"));
         };
-        let deadline = Instant::now() + START_PATIENCE;
-        let outcome = loop {
-            match process.ended() {
-                Ok(None) => {}
-                Ok(Some(status)) => break Err(format!("ended with {status} while starting")),
-                Err(error) => break Err(format!("cannot be waited for: {error}")),
-            }
-            if self.says_it_is_up(process) {
-                break Ok(());
-            }
-            if Instant::now() >= deadline {
-                break Err(format!("was not up within {START_PATIENCE:?}"));
-            }
-            std::thread::sleep(POLL);
-        };
+        let outcome = process.wait_for(START_PATIENCE, |process| {
+            process.said(ready::STARTED)
+                && self
+                    .address(Listener::Plain)
+                    .is_none_or(|address| ready::shake_hands(address).is_ok())
+        });
         if let Err(what) = outcome {
             let tail = process.tail();
             run.process = None;
             return Err(KafkaError::NotUp { name: self.name.clone(), what, tail });
         }
         Ok(())
-    }
-
-    fn says_it_is_up(&self, process: &Supervised) -> bool {
-        let log = fs::read(process.output()).unwrap_or_default();
-        String::from_utf8_lossy(&log).contains(ready::STARTED)
-            && self
-                .address(Listener::Plain)
-                .is_none_or(|address| ready::shake_hands(address).is_ok())
     }
 
     /// Starts it (again) on the same ports and data, and waits until it is up.
@@ -301,9 +287,10 @@ impl Broker {
 
     fn format(&self, cluster_id: &str) -> Result<(), KafkaError> {
         let output = Command::new("java")
-            .args(self.java()?)
+            .args(&self.java)
             .args(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"])
             .arg(self.layout.properties_file())
+            .args(self.options.scram_users())
             .output()
             .map_err(KafkaError::system("running java"))?;
         if output.status.success() {
@@ -317,66 +304,16 @@ impl Broker {
         })
     }
 
-    /// The JVM's arguments up to the main class.
-    fn java(&self) -> Result<Vec<String>, KafkaError> {
-        let mut arguments = vec![format!("-Xmx{}m", self.options.heap_mb)];
-        match self.options.jvm {
-            JvmMode::Test => arguments.extend(
-                ["-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"].map(str::to_owned),
-            ),
-            // What Kafka's own start script passes.
-            JvmMode::Bench => arguments.extend(
-                [
-                    &format!("-Xms{}m", self.options.heap_mb),
-                    "-server",
-                    "-XX:+UseG1GC",
-                    "-XX:MaxGCPauseMillis=20",
-                    "-XX:InitiatingHeapOccupancyPercent=35",
-                    "-XX:+ExplicitGCInvokesConcurrent",
-                ]
-                .map(str::to_owned),
-            ),
-        }
-        let logging = self.layout.directory.join("logging.properties");
-        arguments.push(match self.options.version {
-            KafkaVersion::V3_9 => format!("-Dlog4j.configuration=file:{}", logging.display()),
-            KafkaVersion::V4_3 => format!("-Dlog4j2.configurationFile={}", logging.display()),
-        });
-        arguments.extend(["-cp".to_owned(), self.options.version.class_path()?]);
-        Ok(arguments)
-    }
-
     fn output(&self, start: u32) -> PathBuf {
         self.layout.directory.join(format!("output-{start}.log"))
     }
 
-    fn wrong_state(&self, state: &'static str) -> KafkaError {
+    pub(super) fn wrong_state(&self, state: &'static str) -> KafkaError {
         KafkaError::WrongState { name: self.name.clone(), state }
     }
 
     fn lock(&self) -> MutexGuard<'_, Run> {
         // A test that panicked while it held the lock left nothing half done in it.
         self.run.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-/// Kafka's logging goes to standard output: log4j 2 since Kafka 4, log4j 1 (reload4j) before.
-fn logging_properties(version: KafkaVersion) -> &'static str {
-    match version {
-        KafkaVersion::V3_9 => {
-            "log4j.rootLogger=INFO, OUT\n\
-             log4j.appender.OUT=org.apache.log4j.ConsoleAppender\n\
-             log4j.appender.OUT.layout=org.apache.log4j.PatternLayout\n\
-             log4j.appender.OUT.layout.ConversionPattern=%d %p %m (%c)%n\n"
-        }
-        KafkaVersion::V4_3 => {
-            "status=error\n\
-             appender.out.type=Console\n\
-             appender.out.name=OUT\n\
-             appender.out.layout.type=PatternLayout\n\
-             appender.out.layout.pattern=%d %p %m (%c)%n\n\
-             rootLogger.level=info\n\
-             rootLogger.appenderRef.out.ref=OUT\n"
-        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::net::TcpStream;
 
-use farlog_testkit::kafka::{KafkaCluster, KafkaOptions, KafkaVersion, Listener, SharedKafka};
+use farlog_testkit::kafka::{KafkaCluster, KafkaOptions, KafkaVersion, Listener};
 
-static SHARED: SharedKafka = SharedKafka::new(|| KafkaOptions::new(KafkaVersion::V4_3));
+use crate::SHARED;
 
 #[test]
 fn every_version_starts_and_goes_away() {
