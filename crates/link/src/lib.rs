@@ -31,5 +31,6 @@ mod topology;
 
 pub use clock::Clock;
 pub use link::{Link, LinkError, LinkHandle};
+pub use observe::{PlanError, plan_link};
 pub use options::{LinkOptions, OnSourceDataLoss, ProducerIds, Start};
 pub use publish::STATUS_TOPIC;

@@ -1,21 +1,28 @@
-//! Looking at the topics of a cluster for a link's plan.
+//! Looking at the topics of both clusters for a link's plan.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use farlog_client::admin::{ConfigEntry as Described, ConfigResource, ConfigSource as Origin};
 use farlog_client::{Cluster, RequestError, TopicSelection as Asked};
 use farlog_wire::error_code::ErrorCode;
+use tokio::time::Instant;
 
-use crate::plan::ObservedTopic;
-use crate::topics::{ConfigEntry, ConfigSource};
+use crate::options::LinkOptions;
+use crate::plan::{LinkPlan, ObservedTopic, PlanRules, plan};
+use crate::session::STATE_TOPIC;
+use crate::topics::{
+    ConfigEntry, ConfigSource, MirrorFloor, PatternMatchError, Selected, TimestampBounds,
+};
+
+/// How often configs are read from both clusters.
+const CONFIG_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Topics asked about in one DescribeConfigs request.
 const TOPICS_PER_REQUEST_MAX: usize = 500;
 
 /// The topics of a cluster by name, without their configs.
-pub(crate) async fn topics(
-    cluster: &Cluster,
-) -> Result<BTreeMap<String, ObservedTopic>, RequestError> {
+async fn topics(cluster: &Cluster) -> Result<BTreeMap<String, ObservedTopic>, RequestError> {
     let metadata = cluster.metadata(&Asked::All).await?;
     let topics = metadata.topics.into_iter().filter(|(_, topic)| topic.error == ErrorCode::NONE);
     Ok(topics
@@ -28,7 +35,7 @@ pub(crate) async fn topics(
 }
 
 /// The configs of some topics; those that may not be read are left out.
-pub(crate) async fn configs(
+async fn configs(
     cluster: &Cluster,
     topics: &[String],
 ) -> Result<HashMap<String, Vec<ConfigEntry>>, RequestError> {
@@ -66,4 +73,138 @@ fn config_entry((name, entry): (String, Described)) -> ConfigEntry {
         value: entry.value,
         source,
     }
+}
+
+/// Why a link could not be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A cluster could not be asked.
+    #[error("{cluster} cluster {alias}: {source}")]
+    Request {
+        /// "source" or "target".
+        cluster: &'static str,
+        /// Its alias.
+        alias: String,
+        /// What went wrong.
+        #[source]
+        source: Box<RequestError>,
+    },
+    /// A pattern gave up on a name.
+    #[error(transparent)]
+    Pattern(#[from] PatternMatchError),
+}
+
+/// A plan with what it was made from.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) plan: LinkPlan,
+    pub(crate) source: BTreeMap<String, ObservedTopic>,
+    pub(crate) target: BTreeMap<String, ObservedTopic>,
+}
+
+type Configs = HashMap<String, Vec<ConfigEntry>>;
+
+/// Plans again and again; remembers configs between looks.
+#[derive(Debug, Default)]
+pub(crate) struct Planner {
+    source_configs: Configs,
+    target_configs: Configs,
+    configs_at: Option<Instant>,
+}
+
+/// What a link would create or change now. Nothing is written.
+pub async fn plan_link(
+    options: &LinkOptions,
+    source: &Cluster,
+    target: &Cluster,
+) -> Result<LinkPlan, PlanError> {
+    Ok(Planner::default().plan(options, source, target).await?.plan)
+}
+
+impl Planner {
+    pub(crate) async fn plan(
+        &mut self,
+        options: &LinkOptions,
+        source_cluster: &Cluster,
+        target_cluster: &Cluster,
+    ) -> Result<Planned, PlanError> {
+        let at_source = |error| request("source", &options.source_alias, error);
+        let at_target = |error| request("target", &options.target_alias, error);
+        let mut source = topics(source_cluster).await.map_err(at_source)?;
+        let mut target = topics(target_cluster).await.map_err(at_target)?;
+        let (ask_source, ask_target) = self.undescribed(options, &source, &target);
+        self.source_configs.extend(configs(source_cluster, &ask_source).await.map_err(at_source)?);
+        self.target_configs.extend(configs(target_cluster, &ask_target).await.map_err(at_target)?);
+        add_configs(&mut source, &self.source_configs);
+        add_configs(&mut target, &self.target_configs);
+        let rules = PlanRules {
+            selection: &options.topics,
+            config_sync: options.config_sync.as_ref(),
+            floor: &floor(&target),
+            replication_factor: options.replication_factor,
+        };
+        let observed: Vec<ObservedTopic> = source.values().cloned().collect();
+        let plan = plan(rules, &observed, &target)?;
+        if !plan.is_settled() {
+            // What was planned is about to change the target.
+            self.configs_at = None;
+        }
+        Ok(Planned { plan, source, target })
+    }
+
+    /// Topics whose configs are to be read: of new ones at once, of all every so often.
+    fn undescribed(
+        &mut self,
+        options: &LinkOptions,
+        source: &BTreeMap<String, ObservedTopic>,
+        target: &BTreeMap<String, ObservedTopic>,
+    ) -> (Vec<String>, Vec<String>) {
+        if self.configs_at.is_none_or(|at| at.elapsed() >= CONFIG_INTERVAL) {
+            self.configs_at = Some(Instant::now());
+            self.source_configs.clear();
+            self.target_configs.clear();
+        }
+        let selection = &options.topics;
+        let mut ask_source = Vec::new();
+        let mut ask_target = Vec::new();
+        // A pattern that gives up is told by the plan itself.
+        let is_selected = |name: &&String| matches!(selection.select(name), Ok(Selected::Yes));
+        for name in source.keys().filter(is_selected) {
+            if !self.source_configs.contains_key(name) {
+                ask_source.push(name.clone());
+            }
+            let remote = selection.naming.remote_topic(name).into_owned();
+            if target.contains_key(&remote) && !self.target_configs.contains_key(&remote) {
+                ask_target.push(remote);
+            }
+        }
+        // Every broker describes this one: it tells which settings the target knows.
+        let state = STATE_TOPIC.to_owned();
+        if target.contains_key(&state) && !self.target_configs.contains_key(&state) {
+            ask_target.push(state);
+        }
+        (ask_source, ask_target)
+    }
+}
+
+fn request(cluster: &'static str, alias: &str, error: RequestError) -> PlanError {
+    PlanError::Request { cluster, alias: alias.to_owned(), source: Box::new(error) }
+}
+
+fn add_configs(topics: &mut BTreeMap<String, ObservedTopic>, configs: &Configs) {
+    for (name, topic) in topics {
+        topic.configs = configs.get(name).cloned();
+    }
+}
+
+/// The configs that mirrors need, as the target's brokers know them.
+fn floor(target: &BTreeMap<String, ObservedTopic>) -> MirrorFloor {
+    // KIP-937 renamed the bound; a described topic tells which of them the brokers know.
+    let mut described = target.values().filter_map(|topic| topic.configs.as_ref());
+    let old = described.next().is_some_and(|configs| {
+        !configs.iter().any(|entry| entry.name == "message.timestamp.after.max.ms")
+    });
+    let timestamp_bounds =
+        if old { TimestampBounds::Difference } else { TimestampBounds::BeforeAfter };
+    MirrorFloor { timestamp_bounds, largest_batch_bytes: None }
 }
