@@ -219,11 +219,22 @@ impl<'a> Reader<'a> {
 
     fn tls(&mut self) -> TlsSettings {
         let algorithm = self.text("ssl.endpoint.identification.algorithm");
-        TlsSettings {
+        let tls = TlsSettings {
             authorities_pem: self.authorities(),
             identity: self.identity(),
             any_host_name: algorithm.is_some_and(|setting| setting.value.trim().is_empty()),
+        };
+        if let Err(error) = tls.verify() {
+            let names = [
+                "ssl.truststore.location",
+                "ssl.truststore.certificates",
+                "ssl.keystore.location",
+                "ssl.keystore.key",
+            ];
+            let place = names.iter().find_map(|name| self.text(name)).map(|setting| setting.place);
+            self.report.error(place, error.to_string());
         }
+        tls
     }
 
     fn authorities(&mut self) -> Option<Vec<u8>> {

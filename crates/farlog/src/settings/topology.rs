@@ -1,6 +1,8 @@
 //! The compiled form of any settings file: clusters and one-way links, whoever wrote them down and
 //! in whatever format.
 
+mod client;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;

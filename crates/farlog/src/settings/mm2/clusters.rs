@@ -80,8 +80,14 @@ fn client_properties(file: &Mm2File, alias: &str, report: &mut Report) -> Client
         .map(|(name, setting)| (name.clone(), setting.clone()))
         .collect();
     explain_keys(&client_only, report);
-    for properties in by_kind.values() {
-        explain_keys(properties, report);
+    for (kind, properties) in &by_kind {
+        // The flows from this cluster read these two.
+        let read = |name: &str| {
+            *kind == "consumer" && matches!(name, "auto.offset.reset" | "isolation.level")
+        };
+        let others = properties.iter().filter(|(name, _)| !read(name));
+        let others = others.map(|(name, setting)| (name.clone(), setting.clone()));
+        explain_keys(&others.collect(), report);
     }
     agreed(alias, base, &by_kind, report)
 }

@@ -80,8 +80,14 @@ fn naming(flow: &Flow, report: &mut Report) -> Option<NamingPolicy> {
     let separator = config.text("replication.policy.separator");
     let separator = separator.unwrap_or(naming::DEFAULT_SEPARATOR);
     let legal = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    if separator.is_empty() || !separator.chars().all(legal) {
-        let place = config.get("replication.policy.separator").map(|setting| setting.place);
+    let place = config.get("replication.policy.separator").map(|setting| setting.place);
+    if separator.is_empty() {
+        report
+            .error(place, "`replication.policy.separator` cannot be empty")
+            .hint("for mirrors named as their topics: IdentityReplicationPolicy, no separator");
+        return None;
+    }
+    if !separator.chars().all(legal) {
         report.error(place, format!("`{separator}` cannot stand in topic names"));
         return None;
     }

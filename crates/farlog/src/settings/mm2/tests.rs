@@ -187,6 +187,7 @@ fn typed_values_are_checked() {
         "`a(` is no valid pattern: Parsing error at position 2: \
          Opening parenthesis without closing parenthesis",
     );
+    check_error("replication.policy.separator =", "`replication.policy.separator` cannot be empty");
     check_error("replication.policy.separator = /", "`/` cannot stand in topic names");
     check_error(
         "A->B.use.defaults.from = both",
@@ -251,6 +252,8 @@ fn java_classes_are_refused_and_shipped_ones_are_fine() {
 
 #[test]
 fn the_source_consumer_s_settings_decide_the_start() {
+    let (_, report) = with("A.consumer.isolation.level = read_committed");
+    assert_eq!(said(&report, Severity::Info), Vec::<String>::new(), "it is how Farlog reads");
     assert_eq!(only_link("A.consumer.auto.offset.reset = latest").start, Start::Latest);
     assert_eq!(only_link("A->B.consumer.auto.offset.reset = latest").start, Start::Latest);
     let layered = "A.consumer.auto.offset.reset = latest\n";

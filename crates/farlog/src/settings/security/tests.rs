@@ -3,10 +3,20 @@
 use super::super::surroundings::Imagined;
 use super::*;
 
-const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
-const KEY: &str = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
+/// A self-signed certificate and its key.
+fn identity() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["kafka".to_owned()]).unwrap();
+    (made.cert.pem().replace('\r', ""), made.signing_key.serialize_pem().replace('\r', ""))
+}
 
 fn read(pairs: &[(&str, &str)]) -> (ClientSettings, Vec<String>) {
+    read_with(pairs, &identity())
+}
+
+fn read_with(
+    pairs: &[(&str, &str)],
+    (certificate, key): &(String, String),
+) -> (ClientSettings, Vec<String>) {
     let mut report = Report::new("test", "");
     let place = (Report::MAIN, Place { line: 1, column: 1, length: 1 });
     let properties: ClientProperties = pairs
@@ -14,8 +24,10 @@ fn read(pairs: &[(&str, &str)]) -> (ClientSettings, Vec<String>) {
         .map(|(name, value)| ((*name).into(), Setting { value: (*value).into(), place }))
         .collect();
     let mut imagined = Imagined::default();
-    imagined.files.insert("ca.pem".into(), CERTIFICATE.into());
-    imagined.files.insert("me.pem".into(), format!("{KEY}{CERTIFICATE}").into());
+    imagined.files.insert("ca.pem".into(), certificate.clone().into());
+    imagined.files.insert("me.pem".into(), format!("{key}{certificate}").into());
+    let nonsense = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+    imagined.files.insert("nonsense.pem".into(), nonsense.into());
     imagined.files.insert("trust.jks".into(), vec![0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2]);
     let settings = client_settings(&properties, &imagined, &mut report);
     explain_keys(&properties, &mut report);
@@ -36,7 +48,8 @@ fn plaintext_is_the_default() {
 
 #[test]
 fn sasl_over_tls() {
-    let (settings, said) = read(&[
+    let made = identity();
+    let pairs = [
         ("security.protocol", "sasl_ssl"),
         ("sasl.mechanism", "SCRAM-SHA-512"),
         ("sasl.jaas.config", "ScramLoginModule required username=\"u\" password=\"p\";"),
@@ -44,28 +57,30 @@ fn sasl_over_tls() {
         ("ssl.truststore.type", "PEM"),
         ("ssl.keystore.location", "me.pem"),
         ("ssl.endpoint.identification.algorithm", ""),
-    ]);
+    ];
+    let (settings, said) = read_with(&pairs, &made);
     assert_eq!(said, Vec::<String>::new());
     let sasl = settings.security.sasl.unwrap();
     assert_eq!((sasl.mechanism, sasl.username.as_str()), (SaslMechanism::ScramSha512, "u"));
     assert_eq!(format!("{:?}", sasl.password), "(hidden)");
     let tls = settings.security.tls.unwrap();
     assert!(tls.any_host_name && tls.identity.is_some());
-    assert_eq!(tls.authorities_pem.unwrap(), CERTIFICATE.as_bytes());
+    assert_eq!(tls.authorities_pem.unwrap(), made.0.as_bytes());
 }
 
 #[test]
 fn inline_pem_is_taken_as_it_is() {
+    let (certificate, key) = identity();
     let (settings, said) = read(&[
         ("security.protocol", "SSL"),
-        ("ssl.truststore.certificates", &CERTIFICATE.replace('\n', " ")),
-        ("ssl.keystore.certificate.chain", CERTIFICATE),
-        ("ssl.keystore.key", KEY),
+        ("ssl.truststore.certificates", &certificate.replace('\n', " ")),
+        ("ssl.keystore.certificate.chain", &certificate),
+        ("ssl.keystore.key", &key),
     ]);
     assert_eq!(said, Vec::<String>::new());
     let tls = settings.security.tls.unwrap();
-    assert_eq!(tls.authorities_pem.unwrap(), CERTIFICATE.as_bytes(), "lines are restored");
-    assert_eq!(tls.identity.unwrap().key_pem, KEY.as_bytes());
+    assert_eq!(tls.authorities_pem.unwrap(), certificate.as_bytes(), "lines are restored");
+    assert_eq!(tls.identity.unwrap().key_pem, key.as_bytes());
 }
 
 #[test]
@@ -75,6 +90,9 @@ fn java_stores_are_refused_with_the_way_out() {
     assert!(said[0].contains("JKS or PKCS12") && said[0].contains("keytool"), "{said:?}");
     let (_, said) = read(&[("security.protocol", "SSL"), ("ssl.truststore.location", "no.pem")]);
     assert!(said[0].starts_with("error: cannot read no.pem"), "{said:?}");
+    let (_, said) =
+        read(&[("security.protocol", "SSL"), ("ssl.truststore.location", "nonsense.pem")]);
+    assert!(said[0].contains("the certificate authority cannot be used"), "{said:?}");
 }
 
 #[test]
