@@ -1,59 +1,27 @@
-//! The 61 bytes at the front of every record batch of magic 2 (KIP-98), read and written in place.
+//! The 61 bytes at the front of every record batch.
+//!
+//! Source: Kafka's documentation, "Record Batch"; KIP-98 (format 2), KIP-534 (delete horizon).
 
+use std::fmt;
+
+use super::compression::Compression;
 use super::error::BatchError;
+use super::record::RECORD_BYTES_MIN;
 
 /// Bytes of a batch header, up to the first record.
 pub const BATCH_HEADER_BYTES: usize = 61;
 
+/// The message format that has record batches.
+pub const MAGIC: i8 = 2;
+
 /// Base offset and batch length: not counted by the batch length.
 pub(super) const LOG_OVERHEAD_BYTES: usize = 12;
 
-/// Where the checksummed part begins: at the attributes.
-pub(super) const CRC_BEGIN: usize = 21;
+/// Where the format's version is, in this format and in those before it.
+pub(super) const MAGIC_AT: usize = 16;
 
-const CRC_OFFSET: usize = 17;
-
-/// How a batch's records are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Compression {
-    /// Not at all.
-    #[default]
-    None,
-    /// RFC 1952.
-    Gzip,
-    /// Snappy, framed as xerial's Java library does.
-    Snappy,
-    /// LZ4 frame format.
-    Lz4,
-    /// Zstandard (KIP-110).
-    Zstd,
-}
-
-impl Compression {
-    /// Whether the records are compressed.
-    pub fn is_compressed(self) -> bool {
-        self != Self::None
-    }
-
-    /// Kafka's name for it, as in `compression.type`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Snappy => "snappy",
-            Self::Lz4 => "lz4",
-            Self::Zstd => "zstd",
-        }
-    }
-
-    fn bits(self) -> i16 {
-        self as i16
-    }
-}
-
-/// The attribute bits of a batch.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Attributes(pub i16);
+/// Where the part under the checksum begins: at the attributes.
+pub(super) const CHECKED_AT: usize = 21;
 
 const COMPRESSION_MASK: i16 = 0x07;
 const LOG_APPEND_TIME: i16 = 0x08;
@@ -61,70 +29,101 @@ const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
 const DELETE_HORIZON: i16 = 0x40;
 
+/// Whose clock gave the records' timestamps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TimestampType {
+    /// The producer's: each record has its own.
+    #[default]
+    CreateTime,
+    /// The broker's, at the append: every record has the batch's `max_timestamp`.
+    LogAppendTime,
+}
+
+/// The attribute bits of a batch.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Attributes(pub i16);
+
 impl Attributes {
-    /// Attributes of an ordinary batch.
+    /// Of an ordinary batch whose records are compressed so.
     pub fn compressed_with(compression: Compression) -> Self {
-        Self(compression.bits())
+        Self(compression as i16)
     }
 
-    /// How the records are compressed. [`BatchHeader::parse`] refuses other values.
+    /// These, with the transactional bit set or cleared.
+    #[must_use]
+    pub fn with_transactional(self, transactional: bool) -> Self {
+        if transactional { Self(self.0 | TRANSACTIONAL) } else { Self(self.0 & !TRANSACTIONAL) }
+    }
+
+    /// These, with another compression.
+    #[must_use]
+    pub fn with_compression(self, compression: Compression) -> Self {
+        Self(self.0 & !COMPRESSION_MASK | compression as i16)
+    }
+
+    /// How the records are compressed. [`BatchHeader::parse`] refuses codes that Kafka does not
+    /// define; here they read as not compressed.
     pub fn compression(self) -> Compression {
-        match self.0 & COMPRESSION_MASK {
-            1 => Compression::Gzip,
-            2 => Compression::Snappy,
-            3 => Compression::Lz4,
-            4 => Compression::Zstd,
-            _ => Compression::None,
+        Compression::from_code(self.0 & COMPRESSION_MASK).unwrap_or_default()
+    }
+
+    /// Whose clock gave the timestamps.
+    pub fn timestamp_type(self) -> TimestampType {
+        if self.0 & LOG_APPEND_TIME == 0 {
+            TimestampType::CreateTime
+        } else {
+            TimestampType::LogAppendTime
         }
     }
 
-    /// The broker wrote the time of the append over the records' own timestamps.
+    /// Whether the broker wrote the time of the append over the records' own.
     pub fn is_log_append_time(self) -> bool {
-        self.0 & LOG_APPEND_TIME != 0
+        self.timestamp_type() == TimestampType::LogAppendTime
     }
 
-    /// Part of a transaction.
+    /// Whether it is part of a transaction.
     pub fn is_transactional(self) -> bool {
         self.0 & TRANSACTIONAL != 0
     }
 
-    /// Transaction markers and the like: not data.
+    /// Whether its records are transaction markers and the like: not data.
     pub fn is_control(self) -> bool {
         self.0 & CONTROL != 0
     }
 
-    /// The base timestamp is the time after which the cleaner may drop tombstones (KIP-534).
+    /// Whether the base timestamp is the time after which the cleaner may drop the batch's
+    /// tombstones. The records' timestamps count from it all the same.
     pub fn has_delete_horizon(self) -> bool {
         self.0 & DELETE_HORIZON != 0
     }
 }
 
-impl std::fmt::Debug for Attributes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Attributes({:#04x})", self.0)
+impl fmt::Debug for Attributes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Attributes({:#04x})", self.0)
     }
 }
 
-/// A batch's header.
+/// The header of a batch, in the order of its bytes; big-endian on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchHeader {
-    /// Offset of the first record, as first written: compaction may have removed it.
+    /// Offset of the first record when the batch was written: compaction may have removed it.
     pub base_offset: i64,
-    /// Bytes that follow the length field.
+    /// Bytes that follow this field.
     pub batch_length: i32,
-    /// Leader epoch at the append; outside the CRC.
+    /// Leader epoch of the append, written by the broker; not under the checksum.
     pub partition_leader_epoch: i32,
     /// Format version: 2.
     pub magic: i8,
-    /// CRC-32C from the attributes to the end.
+    /// CRC-32C of everything behind it.
     pub crc: u32,
     /// Compression, timestamp type and kinds.
     pub attributes: Attributes,
-    /// Offset of the last record, relative to the base; compaction keeps it.
+    /// Offset of the last record, relative to the base, as it was written.
     pub last_offset_delta: i32,
-    /// Timestamp that the records' deltas count from, in milliseconds since the epoch.
+    /// What the records' timestamps count from, in milliseconds since the epoch.
     pub base_timestamp: i64,
-    /// Largest timestamp of the records.
+    /// Largest timestamp of the records, in milliseconds since the epoch.
     pub max_timestamp: i64,
     /// Producer id, -1 for none.
     pub producer_id: i64,
@@ -132,19 +131,23 @@ pub struct BatchHeader {
     pub producer_epoch: i16,
     /// Sequence of the first record, -1 for none.
     pub base_sequence: i32,
-    /// Number of records present.
+    /// Records that are there.
     pub record_count: i32,
 }
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(&bytes[at..at + N]);
-    array
-}
-
 impl BatchHeader {
-    /// Reads a header; checks format and lengths, not the CRC.
+    /// Reads the header at the front of `bytes` and checks that its lengths and counts are
+    /// possible. Does not look at what follows, nor at the CRC.
+    ///
+    /// # Errors
+    /// See [`BatchError`]: too short, another format, impossible values.
     pub fn parse(bytes: &[u8]) -> Result<Self, BatchError> {
+        // A message of formats 0 and 1 may be shorter than our header: name it, and do not take it
+        // for a batch that was cut off.
+        if bytes.len() > MAGIC_AT && bytes[MAGIC_AT] != MAGIC as u8 {
+            let offset = i64::from_be_bytes(array(bytes, 0));
+            return Err(BatchError::Magic { offset, magic: bytes[MAGIC_AT] as i8 });
+        }
         if bytes.len() < BATCH_HEADER_BYTES {
             return Err(BatchError::Truncated { needed: BATCH_HEADER_BYTES, found: bytes.len() });
         }
@@ -152,9 +155,9 @@ impl BatchHeader {
             base_offset: i64::from_be_bytes(array(bytes, 0)),
             batch_length: i32::from_be_bytes(array(bytes, 8)),
             partition_leader_epoch: i32::from_be_bytes(array(bytes, 12)),
-            magic: i8::from_be_bytes(array(bytes, 16)),
-            crc: u32::from_be_bytes(array(bytes, CRC_OFFSET)),
-            attributes: Attributes(i16::from_be_bytes(array(bytes, 21))),
+            magic: i8::from_be_bytes(array(bytes, MAGIC_AT)),
+            crc: u32::from_be_bytes(array(bytes, 17)),
+            attributes: Attributes(i16::from_be_bytes(array(bytes, CHECKED_AT))),
             last_offset_delta: i32::from_be_bytes(array(bytes, 23)),
             base_timestamp: i64::from_be_bytes(array(bytes, 27)),
             max_timestamp: i64::from_be_bytes(array(bytes, 35)),
@@ -163,40 +166,38 @@ impl BatchHeader {
             base_sequence: i32::from_be_bytes(array(bytes, 53)),
             record_count: i32::from_be_bytes(array(bytes, 57)),
         };
-        header.check()
+        header.check()?;
+        Ok(header)
     }
 
-    fn check(self) -> Result<Self, BatchError> {
+    fn check(&self) -> Result<(), BatchError> {
         let offset = self.base_offset;
-        if self.magic != 2 {
-            return Err(BatchError::Magic { offset, magic: self.magic });
-        }
-        if (self.batch_length as i64) < (BATCH_HEADER_BYTES - LOG_OVERHEAD_BYTES) as i64 {
+        let length = usize::try_from(self.batch_length).unwrap_or(0);
+        let Some(payload_bytes) = length.checked_sub(BATCH_HEADER_BYTES - LOG_OVERHEAD_BYTES)
+        else {
             return Err(BatchError::Length { offset, declared: self.batch_length });
-        }
-        if self.attributes.0 & COMPRESSION_MASK > Compression::Zstd.bits() {
-            return Err(BatchError::UnknownCompression {
-                offset,
-                code: self.attributes.0 & COMPRESSION_MASK,
-            });
-        }
+        };
+        let code = self.attributes.0 & COMPRESSION_MASK;
+        let Some(compression) = Compression::from_code(code) else {
+            return Err(BatchError::UnknownCompression { offset, code });
+        };
         let extent = i64::from(self.last_offset_delta) + 1;
-        let counts_fit = self.record_count >= 0 && i64::from(self.record_count) <= extent;
-        if offset < 0
-            || self.last_offset_delta < 0
-            || offset.checked_add(extent).is_none()
-            || !counts_fit
-        {
-            return Err(BatchError::Counts {
-                offset,
-                last_offset_delta: self.last_offset_delta,
-                record_count: self.record_count,
-            });
+        let offsets_fit = offset >= 0 && extent > 0 && offset.checked_add(extent).is_some();
+        let count_fits = (0..=extent).contains(&i64::from(self.record_count));
+        let bytes_fit = compression.is_compressed()
+            || self.record_count as usize <= payload_bytes / RECORD_BYTES_MIN;
+        if offsets_fit && count_fits && bytes_fit {
+            return Ok(());
         }
-        Ok(self)
+        Err(BatchError::Counts {
+            offset,
+            last_offset_delta: self.last_offset_delta,
+            record_count: self.record_count,
+            payload_bytes,
+        })
     }
 
-    /// Offset of the last record, present or not.
+    /// Offset of the batch's last record when it was written, whether it is still there or not.
     pub fn last_offset(&self) -> i64 {
         self.base_offset + i64::from(self.last_offset_delta)
     }
@@ -206,13 +207,18 @@ impl BatchHeader {
         self.last_offset() + 1
     }
 
-    /// Bytes of the whole batch.
+    /// Bytes of the whole batch, this header included.
     pub fn size_bytes(&self) -> usize {
         // `check` refuses a negative length.
         LOG_OVERHEAD_BYTES + self.batch_length as usize
     }
 
-    /// Writes the header, CRC as it stands in the field.
+    /// Whether compaction took records out of the batch.
+    pub fn has_holes(&self) -> bool {
+        i64::from(self.record_count) != i64::from(self.last_offset_delta) + 1
+    }
+
+    /// Writes the header as the fields stand, the CRC too.
     pub fn write_to(&self, bytes: &mut [u8; BATCH_HEADER_BYTES]) {
         bytes[0..8].copy_from_slice(&self.base_offset.to_be_bytes());
         bytes[8..12].copy_from_slice(&self.batch_length.to_be_bytes());
@@ -229,10 +235,16 @@ impl BatchHeader {
         bytes[57..61].copy_from_slice(&self.record_count.to_be_bytes());
     }
 
-    /// The CRC of a batch with this header and `payload`.
-    pub fn crc_over(&self, payload: &[u8]) -> u32 {
+    /// The checksum of the header's part under it, without the records.
+    pub(super) fn checked_part_crc(&self) -> u32 {
         let mut bytes = [0; BATCH_HEADER_BYTES];
         self.write_to(&mut bytes);
-        crc32c::crc32c_append(crc32c::crc32c(&bytes[CRC_BEGIN..]), payload)
+        crc32c::crc32c(&bytes[CHECKED_AT..])
     }
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(&bytes[at..at + N]);
+    array
 }

@@ -1,12 +1,13 @@
 //! Batches on their way to a broker.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
+use super::crc;
 use super::error::BatchError;
-use super::header::{Attributes, BATCH_HEADER_BYTES, BatchHeader};
+use super::header::{Attributes, BATCH_HEADER_BYTES, BatchHeader, LOG_OVERHEAD_BYTES, MAGIC};
 use super::raw::RawBatch;
 
-/// Who writes a batch, and its place in what they write.
+/// Who writes a batch, and its place in what they write (KIP-98).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerStamp {
     /// Producer id, -1 for none.
@@ -18,39 +19,81 @@ pub struct ProducerStamp {
 }
 
 impl ProducerStamp {
-    /// Not idempotent.
+    /// Of a producer that is not idempotent.
     pub const NONE: Self = Self { producer_id: -1, producer_epoch: -1, base_sequence: -1 };
+
+    /// Refuses as many records as would carry the sequence beyond 2³¹ - 1: a batch never straddles
+    /// the wrap, so that a sequence says where a batch begins.
+    fn check(self, record_count: i32) -> Result<(), BatchError> {
+        if record_count < 1 {
+            return Err(BatchError::Empty);
+        }
+        if self.base_sequence.checked_add(record_count - 1).is_none() {
+            return Err(BatchError::TooManyRecords {
+                base_sequence: self.base_sequence,
+                record_count: i64::from(record_count),
+            });
+        }
+        Ok(())
+    }
 }
 
-/// A batch for a produce request. It cannot be made with holes, with a base offset, or with counts
-/// that do not match: a broker does not check uncompressed records, and stores what it is sent.
-#[derive(Clone, Debug)]
+/// A batch for a produce request: made by [`pass_through`], [`rewrite_compressed`],
+/// [`BatchBuilder`] and [`BatchWriter`] only, which give it base offset 0, as many records as
+/// offsets, and a checksum that fits, because a broker stores an uncompressed batch whose records
+/// contradict its header as it is sent.
+///
+/// [`rewrite_compressed`]: super::rewrite_compressed
+/// [`BatchBuilder`]: super::BatchBuilder
+/// [`BatchWriter`]: super::BatchWriter
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingBatch {
-    front: [u8; BATCH_HEADER_BYTES],
     header: BatchHeader,
+    front: [u8; BATCH_HEADER_BYTES],
     payload: Bytes,
 }
 
+/// What a new batch says of its records.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Contents {
+    pub(super) attributes: Attributes,
+    pub(super) base_timestamp: i64,
+    pub(super) max_timestamp: i64,
+    pub(super) record_count: i32,
+}
+
 impl OutgoingBatch {
-    /// `header`'s length and CRC are computed here.
-    pub(super) fn seal(mut header: BatchHeader, payload: Bytes, stamp: ProducerStamp) -> Self {
-        header.base_offset = 0;
-        header.partition_leader_epoch = -1;
-        header.magic = 2;
-        header.producer_id = stamp.producer_id;
-        header.producer_epoch = stamp.producer_epoch;
-        header.base_sequence = stamp.base_sequence;
-        // 12 bytes are not counted; payloads are bounded far below 2^31 by the callers' limits.
-        header.batch_length = (BATCH_HEADER_BYTES - 12 + payload.len()) as i32;
-        header.crc = header.crc_over(&payload);
-        let mut front = [0; BATCH_HEADER_BYTES];
-        header.write_to(&mut front);
-        Self { front, header, payload }
+    /// A batch of `contents`, whose payload has the checksum `payload_crc`.
+    pub(super) fn new(
+        contents: Contents,
+        payload: Bytes,
+        payload_crc: u32,
+        stamp: ProducerStamp,
+    ) -> Result<Self, BatchError> {
+        stamp.check(contents.record_count)?;
+        let mut header = BatchHeader {
+            base_offset: 0,
+            batch_length: batch_length(payload.len())?,
+            partition_leader_epoch: -1,
+            magic: MAGIC,
+            crc: 0,
+            attributes: contents.attributes,
+            last_offset_delta: contents.record_count - 1,
+            base_timestamp: contents.base_timestamp,
+            max_timestamp: contents.max_timestamp,
+            producer_id: stamp.producer_id,
+            producer_epoch: stamp.producer_epoch,
+            base_sequence: stamp.base_sequence,
+            record_count: contents.record_count,
+        };
+        header.crc = crc::join(header.checked_part_crc(), payload_crc, payload.len());
+        Ok(Self::with_header(header, payload))
     }
 
-    /// The header's bytes.
-    pub fn front(&self) -> &[u8; BATCH_HEADER_BYTES] {
-        &self.front
+    fn with_header(header: BatchHeader, payload: Bytes) -> Self {
+        let mut front = [0; BATCH_HEADER_BYTES];
+        header.write_to(&mut front);
+        Self { header, front, payload }
     }
 
     /// The header's values.
@@ -58,7 +101,12 @@ impl OutgoingBatch {
         &self.header
     }
 
-    /// The bytes behind the header.
+    /// The header's bytes: the front of the batch.
+    pub fn front(&self) -> &[u8; BATCH_HEADER_BYTES] {
+        &self.front
+    }
+
+    /// The bytes behind the header: the records.
     pub fn payload(&self) -> &Bytes {
         &self.payload
     }
@@ -83,53 +131,54 @@ impl OutgoingBatch {
         self.header.max_timestamp
     }
 
-    /// The CRC in the header.
+    /// The checksum in the header.
     pub fn crc(&self) -> u32 {
         self.header.crc
     }
 
-    /// Header and payload in one piece, for logs and tests.
+    /// Header and payload in one piece: a copy, for logs, tests and messages that are not hot.
     pub fn to_bytes(&self) -> Bytes {
-        let mut bytes = Vec::with_capacity(self.size_bytes());
-        bytes.extend_from_slice(&self.front);
-        bytes.extend_from_slice(&self.payload);
-        Bytes::from(bytes)
+        let mut bytes = BytesMut::with_capacity(self.size_bytes());
+        bytes.put_slice(&self.front);
+        bytes.put_slice(&self.payload);
+        bytes.freeze()
     }
 }
 
-impl RawBatch {
-    /// Why the batch may not be sent as it is; `None` if it may.
-    pub fn pass_through_obstacle(&self) -> Option<&'static str> {
-        let header = &self.header;
-        if header.attributes.is_control() {
-            Some("it is a control batch")
-        } else if header.record_count != header.last_offset_delta + 1 {
-            Some("compaction left holes in it")
-        } else if header.attributes.is_log_append_time() {
-            Some("its timestamps were written by the broker")
-        } else {
-            None
-        }
-    }
-
-    /// Whether the batch may be sent as it is.
-    pub fn can_pass_through(&self) -> bool {
-        self.pass_through_obstacle().is_none()
-    }
+/// What the length field says of a batch with a payload of so many bytes.
+fn batch_length(payload_bytes: usize) -> Result<i32, BatchError> {
+    i32::try_from(BATCH_HEADER_BYTES - LOG_OVERHEAD_BYTES + payload_bytes)
+        .map_err(|_| BatchError::TooLarge { size_bytes: BATCH_HEADER_BYTES + payload_bytes })
 }
 
-/// The batch with other producer fields, no transaction, and the payload as it lies.
+/// The batch as another producer's, outside of any transaction; its records stay where they lie.
 ///
-/// A delete horizon is cleared too: the target's cleaner would drop tombstones at once. The base
-/// timestamp that it replaced stays what the records' deltas count from (KIP-534).
+/// Base offset 0 and leader epoch -1, as a broker wants them. The delete horizon is cleared: the
+/// target's cleaner would drop tombstones at once; the records' timestamps go on counting from the
+/// base timestamp that it left (KIP-534). The checksum is changed by what the header changed by,
+/// without reading the records, so that bytes damaged on their way here stay damaged to the
+/// target broker's eyes too.
 ///
 /// # Errors
-/// If a broker would refuse it, or clients would see other timestamps.
+/// [`BatchError::NotForwardable`] with [`RawBatch::pass_through_obstacle`];
+/// [`BatchError::TooManyRecords`] if the sequence would wrap inside the batch.
 pub fn pass_through(batch: &RawBatch, stamp: ProducerStamp) -> Result<OutgoingBatch, BatchError> {
-    if let Some(why) = batch.pass_through_obstacle() {
-        return Err(BatchError::NotForwardable { offset: batch.header.base_offset, why });
+    let old = &batch.header;
+    if let Some(obstacle) = batch.pass_through_obstacle() {
+        return Err(BatchError::NotForwardable { offset: old.base_offset, obstacle });
     }
-    let mut header = batch.header;
-    header.attributes = Attributes::compressed_with(header.attributes.compression());
-    Ok(OutgoingBatch::seal(header, batch.payload(), stamp))
+    stamp.check(old.record_count)?;
+    let payload = batch.payload();
+    let mut header = BatchHeader {
+        base_offset: 0,
+        partition_leader_epoch: -1,
+        attributes: Attributes::compressed_with(old.attributes.compression()),
+        producer_id: stamp.producer_id,
+        producer_epoch: stamp.producer_epoch,
+        base_sequence: stamp.base_sequence,
+        ..*old
+    };
+    let change = old.checked_part_crc() ^ header.checked_part_crc();
+    header.crc = old.crc ^ crc::advance(change, payload.len());
+    Ok(OutgoingBatch::with_header(header, payload))
 }
