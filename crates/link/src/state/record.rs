@@ -144,7 +144,7 @@ pub enum StateValue {
 pub enum StateError {
     /// The key is not one that this release knows.
     #[error(
-        "state topic: unknown key {0:?}; it was written by a later release of Farlog or by another program"
+        "state topic: unknown key {0:?}; a later release of Farlog wrote it, or another program"
     )]
     UnknownKey(String),
     /// The value does not parse.

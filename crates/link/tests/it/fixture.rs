@@ -19,9 +19,16 @@ use tokio::time::{Instant, sleep};
 /// Nothing that a test waits for takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-static SOURCE: SharedKafka = SharedKafka::new(|| KafkaOptions::new(KafkaVersion::V4_3));
+static SOURCE: SharedKafka = SharedKafka::new(|| {
+    KafkaOptions::new(KafkaVersion::V4_3)
+        .property("log.cleaner.backoff.ms", 500)
+        .property("transaction.abort.timed.out.transaction.cleanup.interval.ms", 500)
+});
 static TARGET: SharedKafka = SharedKafka::new(|| {
-    KafkaOptions::new(KafkaVersion::V4_3).property("group.min.session.timeout.ms", 500)
+    KafkaOptions::new(KafkaVersion::V4_3)
+        .property("group.min.session.timeout.ms", 500)
+        // Forgets producer ids by their records' timestamps within a second, not within a day.
+        .property("producer.id.expiration.check.interval.ms", 1000)
 });
 
 /// Both clusters.
@@ -52,6 +59,11 @@ pub(crate) async fn pair() -> Pair {
         Cluster::connect(ClusterOptions::new(servers)).await.unwrap()
     };
     Pair { source: connect(&SOURCE).await, target: connect(&TARGET).await }
+}
+
+/// Bootstrap servers of both clusters.
+pub(crate) fn bootstraps() -> (String, String) {
+    (SOURCE.get().bootstrap(), TARGET.get().bootstrap())
 }
 
 /// A name that no other test has.

@@ -4,4 +4,5 @@
 
 mod events;
 mod fixture;
+mod histories;
 mod mirror;

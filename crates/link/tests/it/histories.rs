@@ -1,0 +1,130 @@
+//! Random histories at the source while links are ended without a word and started again: every
+//! committed record is in the mirror once, in order, and nothing else is.
+//!
+//! The processes of `crates/farlog/tests` are killed for real; here the same happens to tasks,
+//! which is faster and finds most of the same.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use farlog_link::topics::TopicRule;
+use farlog_link::{LinkOptions, ProducerIds};
+use farlog_testkit::history::Session;
+use farlog_testkit::history::account::Expected;
+use farlog_testkit::history::checker::{Extent, check};
+use farlog_testkit::history::generator::{Generator, GeneratorOptions, TopicKind, TopicPlan};
+use farlog_testkit::history::random::Random;
+use farlog_testkit::history::reader::read_partition;
+use farlog_testkit::history::record::Identity;
+use tokio::time::sleep;
+
+use crate::fixture::{Pair, bootstraps, options, pair, start, unique};
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
+const ROUNDS: usize = 12;
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+fn link_options(prefix: &str, static_instance: bool) -> LinkOptions {
+    let mut options = options(prefix);
+    options.topics.filter.include = vec![TopicRule::Prefix(format!("{prefix}."))];
+    options.static_instance = static_instance;
+    options
+}
+
+/// Writes histories while links come and go, then compares.
+async fn survive(seed: u64, base_timestamp_ms: i64, producer_ids: ProducerIds) {
+    let pair = pair().await;
+    let prefix = unique("history");
+    let kinds = [
+        TopicKind::Plain,
+        TopicKind::Transactional,
+        TopicKind::Compacted,
+        TopicKind::AppendTime,
+        TopicKind::Growing,
+    ];
+    let topics =
+        kinds.map(|kind| TopicPlan { name: format!("{prefix}.{kind:?}"), kind, partitions: 2 });
+    let (source, target) = bootstraps();
+    let source = Session::connect(&source).await.unwrap();
+    let target = Session::connect(&target).await.unwrap();
+    let generator_options = GeneratorOptions { seed, topics: topics.to_vec(), base_timestamp_ms };
+    let mut generator = Generator::create(source, generator_options).await.unwrap();
+    let mut random = Random::named(seed, "kills");
+    for round in 0..ROUNDS {
+        let options = LinkOptions { producer_ids, ..link_options(&prefix, round % 3 != 0) };
+        let link = start(&pair, options);
+        let until = tokio::time::Instant::now() + Duration::from_millis(random.between(100, 1500));
+        while tokio::time::Instant::now() < until {
+            generator.step().await.unwrap();
+        }
+        if round % 4 == 3 { link.stop().await } else { link.kill().await }
+    }
+    generator.settle().await.unwrap();
+    let options = LinkOptions { producer_ids, ..link_options(&prefix, true) };
+    let link = start(&pair, options);
+    catch_up(&pair, &generator, &link).await;
+    link.stop().await;
+    for (plan, partition, account) in generator.accounts() {
+        let mirror = read_partition(&target, &plan.name, partition).await.unwrap();
+        let mut expected = account.expected();
+        if plan.kind == TopicKind::Compacted {
+            only_last_of_each_key(&mut expected, &source_keys(plan, partition).await);
+        }
+        let report = check(&expected, &account.aborted, &mirror, Extent::Whole);
+        assert_eq!(report.findings_total, 0, "seed {seed}, {} {partition}: {report}", plan.name);
+    }
+}
+
+/// What both cleaners must leave: the last record of each key, unless it is a tombstone.
+fn only_last_of_each_key(expected: &mut [Expected], kept: &HashSet<Identity>) {
+    let mut later = HashSet::new();
+    for one in expected.iter_mut().rev() {
+        let last = later.insert(one.fields.key);
+        one.required = last && kept.contains(&one.identity);
+    }
+}
+
+/// The records with a value that the source still has.
+async fn source_keys(plan: &TopicPlan, partition: i32) -> HashSet<Identity> {
+    let source = Session::connect(&bootstraps().0).await.unwrap();
+    let source = read_partition(&source, &plan.name, partition).await.unwrap();
+    let kept = source.records.iter().filter(|record| record.value.is_some());
+    kept.map(|record| record.identity()).collect()
+}
+
+async fn catch_up(pair: &Pair, generator: &Generator, link: &crate::fixture::Running) {
+    let mut ends = Vec::new();
+    for (plan, partition, _) in generator.accounts() {
+        let end = crate::fixture::log_end(&pair.source, &plan.name, partition).await;
+        ends.push((plan.name.clone(), partition, end));
+    }
+    link.until("catching up", |status| {
+        ends.iter().all(|(topic, partition, end)| {
+            status.partitions.iter().any(|found| {
+                found.source_topic == *topic
+                    && found.partition == *partition
+                    && found.source_offset >= *end
+            })
+        })
+    })
+    .await;
+    sleep(Duration::from_millis(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn armed_histories_survive() {
+    survive(11, now_ms(), ProducerIds::Auto).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unarmed_histories_survive() {
+    survive(12, now_ms() - 2 * DAY_MS, ProducerIds::Auto).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn histories_survive_with_an_allocated_producer_id() {
+    survive(13, now_ms(), ProducerIds::Allocated).await;
+}
