@@ -38,9 +38,9 @@ impl Broker {
     /// Cuts a partition's log after its first `keep_batches` batches, as if the broker had never
     /// got the rest, and removes the files that would tell otherwise (indexes, producer
     /// snapshots, the mark of a clean shutdown). On its next start the broker recovers the shorter
-    /// log. It gets a new leader epoch if its controller has
-    /// [stood apart](super::KafkaOptions::controller_apart) and noticed the kill; otherwise the log
-    /// grows again under the old epoch.
+    /// log, and leads under a new epoch; on 3.9 only if its controller
+    /// [stands apart](super::KafkaOptions::controller_apart), else the log grows again under the
+    /// old epoch.
     ///
     /// # Errors
     /// When the broker runs, has no such partition, or finds something in it that is no batch.

@@ -108,8 +108,8 @@ impl KafkaOptions {
 
     /// Runs the controller as a process beside the one broker, as it always is with two. Then a
     /// kill of the broker is noticed: its partitions lose their leader when its session ends, and
-    /// get it back under a new leader epoch. A broker that is its own controller comes back as if
-    /// nothing had happened, under the old epoch.
+    /// get it back under a new leader epoch. A 3.9 broker that is its own controller leads on under
+    /// the old epoch after a kill, as was seen; a 4.3 one (KIP-966) takes a new one by itself.
     pub fn controller_apart(mut self) -> KafkaOptions {
         self.controller_apart = true;
         self
