@@ -142,7 +142,12 @@ fn one_writer_per_topic(topology: &Topology, report: &mut Report) {
                 .iter()
                 .flat_map(|one| of_right.iter().filter_map(|other| overlap(one, other)))
                 .collect();
-            let certain = both.iter().find(|shape| shape.is_certain());
+            // Two sources with topics of one prefix need not have one topic in common.
+            let same_source = left.source == right.source;
+            let certain = both.iter().find(|shape| match shape {
+                Shape::Exact(_) => true,
+                Shape::Starts { whole, .. } => *whole && same_source,
+            });
             let (names, target) = (format!("{} and {}", left.name, right.name), &right.target);
             let hint = "a mirror topic has one writer: exclude the topic from one of the two, or \
                         use prefixed names";

@@ -27,11 +27,6 @@ impl Shape {
         Shape::Starts { prefix: String::new(), whole: true }
     }
 
-    /// Whether a topic of this shape can be named without knowing the clusters.
-    pub(super) fn is_certain(&self) -> bool {
-        matches!(self, Shape::Exact(_) | Shape::Starts { whole: true, .. })
-    }
-
     /// A name of the shape that is long enough to see its prefixes.
     fn example(&self) -> String {
         match self {

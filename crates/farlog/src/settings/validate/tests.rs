@@ -91,6 +91,13 @@ fn a_mirror_topic_has_one_writer() {
         ["ab and ab2 would both write `xy` on b"]
     );
     assert_eq!(errors(&["ac: a c prefixed t", "bc: b c prefixed t"]), NONE);
+    assert_eq!(
+        errors(&["ab: a b same p:x", "ab2: a b same p:xy"]),
+        ["ab and ab2 would both write `xy…` on b"]
+    );
+    assert_eq!(errors(&["ac: a c same p:", "bc: b c same p:"]), NONE, "two halves of one estate");
+    let warnings = said(&["ac: a c same p:", "bc: b c same p:"], Severity::Warning);
+    assert_eq!(warnings, ["ac and bc might both write every topic on c"]);
     let warnings = said(&["ac: a c same r:t.+", "bc: b c same r:t?u"], Severity::Warning);
     assert_eq!(warnings, ["ac and bc might both write `t…` on c"]);
     assert_eq!(errors(&["ac: a c same r:t.+", "bc: b c same r:t?u"]), NONE);
