@@ -3,7 +3,8 @@
 //! A fetch response is one `Bytes`, and [`batches`] slices it. The hot path touches headers,
 //! checksums, and the two deltas of each record: [`pass_through`] stamps a batch with another
 //! producer's fields, [`BatchBuilder`] merges small uncompressed batches into large ones. Only
-//! [`rewrite_compressed`] and [`RawBatch::decompressed`] look inside compressed data, up to a bound.
+//! [`rewrite_compressed`] and [`RawBatch::decompressed`] look inside compressed data, up to a
+//! bound.
 //!
 //! Source: Kafka's documentation, "Record Batch"; KIP-98, KIP-82, KIP-110, KIP-534.
 

@@ -63,7 +63,8 @@ proptest! {
         header.write_to(&mut written);
         prop_assert_eq!(&written[..], &bytes[..BATCH_HEADER_BYTES]);
         prop_assert_eq!(header.size_bytes(), bytes.len());
-        prop_assert_eq!(header.last_offset(), log[0].base_offset + i64::from(log[0].last_offset_delta));
+        let last_offset = log[0].base_offset + i64::from(log[0].last_offset_delta);
+        prop_assert_eq!(header.last_offset(), last_offset);
     }
 
     #[test]
@@ -104,7 +105,8 @@ proptest! {
                     prop_assert_eq!(header.record_count as usize, batch.records.len());
                     let plain = read(&received.decompressed(1 << 20).unwrap());
                     let timestamps = plain.iter().map(|record| record.timestamp);
-                    prop_assert!(timestamps.eq(batch.records.iter().map(|record| record.timestamp)));
+                    let expected = batch.records.iter().map(|record| record.timestamp);
+                    prop_assert!(timestamps.eq(expected));
                 }
                 Err(BatchError::NotForwardable { obstacle, .. }) => match obstacle {
                     Obstacle::NoRecords => prop_assert!(batch.records.is_empty()),

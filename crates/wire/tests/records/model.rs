@@ -66,7 +66,8 @@ prop_compose! {
             kept.push(record);
         }
         let last_offset_delta = (offset - 1 + behind).max(0) as i32;
-        LogBatch { records: kept, last_offset_delta, base_offset: 0, log_append_time, delete_horizon }
+        let records = kept;
+        LogBatch { records, last_offset_delta, base_offset: 0, log_append_time, delete_horizon }
     }
 }
 
