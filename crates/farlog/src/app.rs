@@ -1,3 +1,151 @@
 //! The running product: settings become clusters, clusters become links, links run until a signal.
+//!
+//! Reads like a recipe: [`AppOptions`] → [`App::build`] → [`App::run`]. Sockets are taken when the
+//! app is built, work starts when it is run, and every way out says how it ended.
 
+pub mod clusters;
+pub mod links;
+pub mod published;
+pub mod signals;
 pub mod statuses;
+pub mod supervisor;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use farlog_client::tls::TlsOptionsError;
+use farlog_link::Clock;
+use indicatif::MultiProgress;
+use tokio::sync::{mpsc, watch};
+
+use crate::exit::Exit;
+use crate::http::{BindError, HttpServer, Listen};
+use crate::progress::Progress;
+use crate::settings::topology::Topology;
+use clusters::SharedCluster;
+use signals::StopSignal;
+use statuses::{Snapshot, Statuses};
+use supervisor::{LinkTask, Supervisor};
+
+/// What a running Farlog is made from.
+#[derive(Debug)]
+pub struct AppOptions {
+    /// Clusters and links.
+    pub topology: Topology,
+    /// Where metrics and health are served.
+    pub listen: Listen,
+    /// The name of this instance in status.
+    pub instance: String,
+    /// The time.
+    pub clock: Clock,
+    /// How long a drain may take.
+    pub drain_deadline: Duration,
+    /// Where live lines are drawn; `None` writes a log line every now and then.
+    pub live: Option<MultiProgress>,
+}
+
+/// Why the app cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The settings name certificates that cannot be used.
+    #[error("cluster {alias}: {source}")]
+    Tls {
+        /// The cluster.
+        alias: String,
+        /// What is wrong with them.
+        source: TlsOptionsError,
+    },
+    /// The address for metrics and health cannot be taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// Built: addresses are taken, nothing is contacted yet.
+#[derive(Debug)]
+pub struct App {
+    supervisor: Supervisor,
+    statuses: Statuses,
+    server: Option<HttpServer>,
+    live: Option<MultiProgress>,
+}
+
+// === impl BuildError ===
+
+impl BuildError {
+    /// What the process ends with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Tls { .. } => Exit::Usage,
+            Self::Bind(_) => Exit::Machine,
+        }
+    }
+}
+
+// === impl App ===
+
+impl App {
+    /// Builds leaf to root: clusters, links, statuses, server.
+    pub async fn build(options: AppOptions) -> Result<Self, BuildError> {
+        let AppOptions { topology, listen, instance, clock, drain_deadline, live } = options;
+        let mut clusters = std::collections::BTreeMap::new();
+        for (alias, settings) in &topology.clusters {
+            let cluster = clusters::options(settings)
+                .map_err(|source| BuildError::Tls { alias: alias.clone(), source })?;
+            clusters.insert(alias.clone(), Arc::new(SharedCluster::new(alias, cluster)));
+        }
+        let tasks: Vec<LinkTask> = topology
+            .links
+            .iter()
+            .map(|link| {
+                let end = |alias: &str| {
+                    let end = clusters.get(alias).cloned();
+                    end.expect("the settings are accepted only if every link's clusters exist")
+                };
+                let options = links::options(link, &instance);
+                links::task(options, end(&link.source), end(&link.target), clock.clone())
+            })
+            .collect();
+        let statuses = ask_all(&tasks, clock.clone());
+        let server = match listen {
+            Listen::Nowhere => None,
+            Listen::On(address) => {
+                Some(HttpServer::bind(address, statuses.clone(), clock.now_ms()).await?)
+            }
+        };
+        let supervisor = Supervisor::new(tasks, drain_deadline);
+        Ok(Self { supervisor, statuses, server, live })
+    }
+
+    /// Runs until a signal, or until nothing can run, and says how it ended.
+    pub async fn run(self, signals: mpsc::Receiver<StopSignal>) -> Exit {
+        // Metrics and progress go on through the drain, so that it can be watched.
+        let (stop, stopping) = watch::channel(false);
+        let serving = self.server.map(|server| {
+            let address = server.address();
+            tracing::info!(
+                "metrics at http://{address}/metrics, status at http://{address}/status"
+            );
+            tokio::spawn(server.run(stopping.clone()))
+        });
+        let progress = Progress::new(self.statuses, self.live);
+        let progress = tokio::spawn(progress.run(stopping));
+        let exit = self.supervisor.run(signals).await;
+        stop.send_replace(true);
+        if let Err(error) = progress.await {
+            tracing::error!(%error, "the progress task failed");
+        }
+        if let Some(serving) = serving {
+            // A client that keeps its connection open must not keep the process alive.
+            serving.abort();
+        }
+        exit
+    }
+}
+
+fn ask_all(tasks: &[LinkTask], clock: Clock) -> Statuses {
+    let ask: Vec<_> = tasks.iter().map(|task| task.status.clone()).collect();
+    Statuses::from_fn(move || Snapshot {
+        at_ms: clock.now_ms(),
+        links: ask.iter().map(|status| status()).collect(),
+    })
+}

@@ -4,7 +4,12 @@
 
 pub mod check;
 pub mod explain;
+pub mod lag;
+pub mod logging;
+pub mod published;
+pub mod run;
 pub mod schema;
+pub mod status;
 
 use clap::{Parser, Subcommand};
 
@@ -22,6 +27,27 @@ pub struct Arguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Replicate: run every link of a settings file until SIGTERM or SIGINT.
+    ///
+    /// Safe to kill, to restart and to start twice: the position is kept in the target cluster, and
+    /// no record is mirrored twice or left out. A link that fails is started again; a cluster that
+    /// cannot be reached is waited for.
+    #[command(after_help = Outcome::help())]
+    Run(run::RunArguments),
+    /// How every link is, what is stopped, and what to do about it.
+    ///
+    /// Reads what running instances publish in the target clusters, so it works from any machine
+    /// that can reach them. Figures are two seconds old; an instance that has been silent for
+    /// fifteen is shown as not running.
+    #[command(after_help = Outcome::help())]
+    Status(status::StatusArguments),
+    /// How far each mirror partition is behind: records, bytes, time, and time left.
+    ///
+    /// BEHIND is the age of the oldest record that is not yet mirrored; RETENTION LEFT is the time
+    /// until the source deletes it. `>=` means that the source, or the instance, has been silent
+    /// so long that it may be more by now; `?` that it was never known.
+    #[command(after_help = Outcome::help())]
+    Lag(lag::LagArguments),
     /// Read a settings file and report every mistake in it; nothing is contacted.
     Check(check::CheckArguments),
     /// Print the JSON Schema of farlog.yaml, for editors.
@@ -47,8 +73,12 @@ pub fn arguments() -> Result<Arguments, Outcome> {
 
 /// Runs a command.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let (mut data, mut talk) = (std::io::stdout().lock(), std::io::stderr().lock());
+    // Not locked: other threads log to stderr while a command runs.
+    let (mut data, mut talk) = (std::io::stdout(), std::io::stderr());
     let outcome = match &arguments.command {
+        Command::Run(run) => run::run(run),
+        Command::Status(status) => status::run(status, &mut data),
+        Command::Lag(lag) => lag::run(lag, &mut data),
         Command::Check(check) => check::run(check, &mut data, &mut talk),
         Command::Schema(schema) => schema::run(schema, &mut data),
         Command::Explain(explain) => explain::run(explain, &mut data, &mut talk),

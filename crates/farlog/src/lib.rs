@@ -7,5 +7,6 @@ pub mod exit;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod progress;
 pub mod render;
 pub mod settings;

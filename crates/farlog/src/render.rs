@@ -7,7 +7,7 @@ pub mod view;
 
 use std::fmt::Write as _;
 
-pub use tables::{lag_table, status_table};
+pub use tables::{eta_text, lag_table, lag_text, status_table};
 
 use view::StatusView;
 

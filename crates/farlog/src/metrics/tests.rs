@@ -37,7 +37,12 @@ fn names_carry_their_unit() {
 #[test]
 fn one_partition_in_full() {
     let text = rendered();
-    let of_one = text.lines().filter(|line| line.contains("partition=\"1\""));
+    let state = format!("{PARTITION_STATE}{{");
+    // The one-hot states are as many as the link crate has; one of them is enough here.
+    let of_one = text
+        .lines()
+        .filter(|line| line.contains("partition=\"1\""))
+        .filter(|line| !line.starts_with(&state) || line.ends_with(" 1"));
     insta::assert_snapshot!(of_one.collect::<Vec<_>>().join("\n"));
 }
 

@@ -68,6 +68,10 @@ impl Sample {
         for partition in partitions {
             sample.records_total += partition.records_total;
             sample.bytes_total += partition.bytes_total;
+            if partition.state.needs_operator() || partition.source_seen_ms == 0 {
+                continue;
+            }
+            sample.moving += 1;
             sample.lag_records = sample.lag_records.saturating_add(partition.lag_records());
             sample.caught_up &= partition.state == PartitionState::CaughtUp;
         }
@@ -143,6 +147,23 @@ mod tests {
     fn a_growing_lag_has_no_end() {
         let pace = Pace::between(&sample(0, 0, 5_000), &sample(2_000, 2_000, 5_000)).unwrap();
         assert_eq!(pace.eta, Eta::FallingBehind);
+    }
+
+    #[test]
+    fn stopped_partitions_have_no_eta_and_do_not_spoil_that_of_others() {
+        use crate::app::statuses::samples;
+        use farlog_link::status::LinkState;
+        let mut later = samples::link("payments", LinkState::Active);
+        let mut earlier = later.clone();
+        earlier.at_ms -= 10_000;
+        earlier.partitions[1].source_offset -= 150_000;
+        let eta = |earlier: &LinkStatus, later: &LinkStatus| {
+            Pace::between(&Sample::link(earlier), &Sample::link(later)).unwrap().eta
+        };
+        assert_eq!(eta(&earlier, &later), Eta::In { eta_ms: 20_000 });
+        later.partitions.drain(..2);
+        earlier.partitions.drain(..2);
+        assert_eq!(eta(&earlier, &later), Eta::Unknown);
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn status_row(link: &LinkView, now_ms: i64, wide: bool) -> Vec<String> {
     if wide {
         row.extend([
             or_none(byte_rate(link.pace.as_ref())),
-            or_none(eta(link.pace.as_ref())),
+            or_none(eta_text(link.pace.as_ref())),
             or_none(retention(&link.lag)),
             if link.instance.is_empty() { NONE.to_owned() } else { link.instance.clone() },
             if link.at_ms == 0 { NONE.to_owned() } else { quantity::instant(link.at_ms) },
@@ -138,7 +138,7 @@ fn total_row(link: &LinkView, wide: bool) -> Vec<String> {
 }
 
 fn lag_cells(lag: &LagView, pace: Option<&Pace>) -> [String; 6] {
-    [lag_records(lag), lag_bytes(lag), lag_time(lag), retention(lag), rate(pace), eta(pace)]
+    [lag_records(lag), lag_bytes(lag), lag_time(lag), retention(lag), rate(pace), eta_text(pace)]
 }
 
 fn lag_records(lag: &LagView) -> String {
@@ -181,8 +181,19 @@ fn byte_rate(pace: Option<&Pace>) -> String {
     pace.map_or_else(unknown, |pace| format!("{}/s", quantity::bytes(pace.bytes_per_second)))
 }
 
+/// Lag on the live line: `300,000 records behind (1 min 35 s)`, `caught up`.
+pub fn lag_text(lag: &LagView) -> String {
+    if !lag.known {
+        return "lag not known yet".to_owned();
+    }
+    if lag.records == 0 && !lag.at_least {
+        return "caught up".to_owned();
+    }
+    format!("{} records behind ({})", lag_records(lag), quantity::duration(lag.ms))
+}
+
 /// How the time to go is said, in tables and on the live line.
-pub(super) fn eta(pace: Option<&Pace>) -> String {
+pub fn eta_text(pace: Option<&Pace>) -> String {
     match pace.map(|pace| pace.eta) {
         None | Some(Eta::Unknown) => unknown(),
         Some(Eta::CaughtUp) => NONE.to_owned(),

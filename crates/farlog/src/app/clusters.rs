@@ -1,0 +1,124 @@
+//! From the settings of a cluster to a handle on it, shared by all links that use it.
+
+use std::time::Duration;
+
+use farlog_client::options::Security;
+use farlog_client::sasl::{self, SaslCredentials};
+use farlog_client::tls::{TlsClient, TlsIdentity, TlsOptions, TlsOptionsError};
+use farlog_client::{Cluster, ClusterOptions, ConnectError, ServerAddress};
+use tokio::sync::OnceCell;
+
+use crate::settings::topology::{ClusterSettings, SaslMechanism, SecuritySettings};
+
+/// One attempt to connect, with its quick retries, lasts no longer than this, so that the reason
+/// for waiting is told soon.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A cluster that is connected to when it is first needed.
+#[derive(Debug)]
+pub struct SharedCluster {
+    alias: String,
+    options: ClusterOptions,
+    cluster: OnceCell<Cluster>,
+}
+
+impl SharedCluster {
+    /// Not connected yet.
+    pub fn new(alias: &str, options: ClusterOptions) -> Self {
+        Self { alias: alias.to_owned(), options, cluster: OnceCell::new() }
+    }
+
+    /// What the settings file calls it.
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// The handle, after one attempt to connect if nobody has succeeded yet. Two links that need
+    /// the same cluster take turns, they do not knock twice.
+    pub async fn get(&self) -> Result<Cluster, ConnectError> {
+        self.cluster.get_or_try_init(|| Cluster::connect(self.options.clone())).await.cloned()
+    }
+}
+
+/// The client's options for a cluster.
+pub fn options(settings: &ClusterSettings) -> Result<ClusterOptions, TlsOptionsError> {
+    let servers = settings
+        .bootstrap_servers
+        .iter()
+        .map(|server| ServerAddress::new(server.host.as_str(), server.port))
+        .collect();
+    let mut options = ClusterOptions::new(servers);
+    options.retry.give_up_after = ATTEMPT_TIMEOUT;
+    options.connection.security = security(&settings.security)?;
+    if let Some(client_id) = &settings.client_id {
+        options.connection.client_id.clone_from(client_id);
+    }
+    Ok(options)
+}
+
+fn security(settings: &SecuritySettings) -> Result<Security, TlsOptionsError> {
+    let tls = match &settings.tls {
+        None => None,
+        Some(tls) => Some(TlsClient::new(&TlsOptions {
+            authorities_pem: tls.authorities_pem.clone(),
+            identity: tls.identity.as_ref().map(|identity| TlsIdentity {
+                certificates_pem: identity.certificates_pem.clone(),
+                key_pem: identity.key_pem.clone(),
+            }),
+            any_host_name: tls.any_host_name,
+        })?),
+    };
+    let sasl = settings.sasl.as_ref().map(|sasl| SaslCredentials {
+        mechanism: mechanism(sasl.mechanism),
+        username: sasl.username.as_str().into(),
+        password: sasl.password.0.as_str().into(),
+    });
+    Ok(Security { tls, sasl })
+}
+
+fn mechanism(mechanism: SaslMechanism) -> sasl::SaslMechanism {
+    match mechanism {
+        SaslMechanism::Plain => sasl::SaslMechanism::Plain,
+        SaslMechanism::ScramSha256 => sasl::SaslMechanism::ScramSha256,
+        SaslMechanism::ScramSha512 => sasl::SaslMechanism::ScramSha512,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::topology::{SaslSettings, Secret, ServerAddress as Server, TlsSettings};
+
+    fn settings(security: SecuritySettings) -> ClusterSettings {
+        ClusterSettings {
+            bootstrap_servers: vec![Server { host: "::1".to_owned(), port: 9092 }],
+            security,
+            client_id: Some("mirror".to_owned()),
+            location: None,
+            jurisdiction: None,
+        }
+    }
+
+    #[test]
+    fn credentials_reach_the_client() {
+        let sasl = SaslSettings {
+            mechanism: SaslMechanism::ScramSha512,
+            username: "farlog".to_owned(),
+            password: Secret("s3cret".to_owned()),
+        };
+        let security = SecuritySettings { tls: None, sasl: Some(sasl) };
+        let options = options(&settings(security)).unwrap();
+        let sasl = options.connection.security.sasl.unwrap();
+        assert_eq!((&*sasl.username, &*sasl.password), ("farlog", "s3cret"));
+        assert_eq!(sasl.mechanism, sasl::SaslMechanism::ScramSha512);
+        assert_eq!(options.connection.client_id, "mirror");
+        assert_eq!(&*options.bootstrap_servers[0].host, "::1");
+    }
+
+    #[test]
+    fn a_bad_certificate_is_an_error_before_anything_is_contacted() {
+        let tls = TlsSettings { authorities_pem: Some(b"no".to_vec()), ..TlsSettings::default() };
+        let error = options(&settings(SecuritySettings { tls: Some(tls), sasl: None }));
+        assert!(error.is_err());
+    }
+}
