@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use farlog_client::{Cluster, TopicSelection};
+use farlog_client::{Cluster, TopicMetadata, TopicSelection};
 use farlog_wire::error_code::ErrorCode;
 use farlog_wire::primitives::Uuid;
 use tokio::sync::Mutex;
@@ -36,16 +36,21 @@ pub(crate) enum LeaderError {
 struct KnownTopic {
     topic_id: Uuid,
     leaders: HashMap<i32, Leader>,
-    asked_at: Instant,
 }
 
-/// What the last answer said, or why there was none and when.
-type Known = Result<KnownTopic, (LeaderError, Instant)>;
+/// What the last answer said of a topic.
+type Known = Result<KnownTopic, LeaderError>;
 
 /// The leaders of one cluster's partitions.
 #[derive(Debug, Default)]
 pub(crate) struct Leaders {
-    topics: Mutex<HashMap<String, Known>>,
+    known: Mutex<Answer>,
+}
+
+#[derive(Debug, Default)]
+struct Answer {
+    topics: HashMap<String, Known>,
+    asked_at: Option<Instant>,
 }
 
 impl Leaders {
@@ -57,51 +62,52 @@ impl Leaders {
         topic_id: Uuid,
         partition: i32,
     ) -> Result<Leader, LeaderError> {
-        let mut topics = self.topics.lock().await;
-        let known_at = topics.get(topic).map(|known| match known {
-            Ok(known) => known.asked_at,
-            Err((_, asked_at)) => *asked_at,
-        });
-        if known_at.is_none_or(|asked_at| asked_at.elapsed() > METADATA_AGE_MAX) {
+        let mut known = self.known.lock().await;
+        if known.asked_at.is_none_or(|asked_at| asked_at.elapsed() > METADATA_AGE_MAX) {
+            // One question about all: many partitions ask at once, and a link may be far away.
             let asked_at = Instant::now();
-            let known = ask(cluster, topic).await.map_err(|error| (error, asked_at));
-            topics.insert(topic.to_owned(), known);
+            known.topics = ask(cluster, &TopicSelection::All).await?;
+            known.asked_at = Some(asked_at);
         }
-        match topics.get(topic) {
-            Some(Ok(known)) if known.topic_id != topic_id => {
-                Err(LeaderError::OtherTopic { topic_id: known.topic_id })
+        if !known.topics.contains_key(topic) {
+            // It may be hidden from us, which only a question about it tells.
+            let told = ask(cluster, &TopicSelection::one(topic)).await?;
+            known.topics.extend(told);
+        }
+        match known.topics.get(topic) {
+            Some(Ok(found)) if found.topic_id != topic_id => {
+                Err(LeaderError::OtherTopic { topic_id: found.topic_id })
             }
-            Some(Ok(known)) => {
-                known.leaders.get(&partition).copied().ok_or_else(|| {
+            Some(Ok(found)) => {
+                found.leaders.get(&partition).copied().ok_or_else(|| {
                     LeaderError::None(format!("{topic}-{partition} has no leader now"))
                 })
             }
-            Some(Err((error, _))) => Err(error.clone()),
+            Some(Err(error)) => Err(error.clone()),
             None => Err(LeaderError::NoSuchTopic),
         }
     }
 }
 
-async fn ask(cluster: &Cluster, topic: &str) -> Result<KnownTopic, LeaderError> {
-    let asked_at = Instant::now();
-    let metadata = cluster
-        .metadata(&TopicSelection::one(topic))
-        .await
-        .map_err(|error| LeaderError::None(error.to_string()))?;
-    let found = metadata.topics.get(topic).ok_or(LeaderError::NoSuchTopic)?;
-    match found.error {
+async fn ask(
+    cluster: &Cluster,
+    topics: &TopicSelection,
+) -> Result<HashMap<String, Known>, LeaderError> {
+    let metadata =
+        cluster.metadata(topics).await.map_err(|error| LeaderError::None(error.to_string()))?;
+    Ok(metadata.topics.into_iter().map(|(name, topic)| (name, known(topic))).collect())
+}
+
+fn known(topic: TopicMetadata) -> Known {
+    match topic.error {
         ErrorCode::NONE => {}
         ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => return Err(LeaderError::NoSuchTopic),
         ErrorCode::TOPIC_AUTHORIZATION_FAILED => return Err(LeaderError::Denied),
-        code => return Err(LeaderError::None(format!("metadata of {topic}: {code}"))),
+        code => return Err(LeaderError::None(format!("metadata of {}: {code}", topic.name))),
     }
-    let leaders = found
-        .partitions
-        .iter()
-        .filter_map(|(&number, partition)| {
-            let leader = Leader { broker: partition.leader?, epoch: partition.leader_epoch };
-            Some((number, leader))
-        })
-        .collect();
-    Ok(KnownTopic { topic_id: found.topic_id.unwrap_or_default(), leaders, asked_at })
+    let leaders = topic.partitions.iter().filter_map(|(&number, partition)| {
+        let leader = Leader { broker: partition.leader?, epoch: partition.leader_epoch };
+        Some((number, leader))
+    });
+    Ok(KnownTopic { topic_id: topic.topic_id.unwrap_or_default(), leaders: leaders.collect() })
 }

@@ -52,6 +52,11 @@ impl StatusCell {
         self.lock().records_total
     }
 
+    /// Source offset of the next record to mirror.
+    pub(crate) fn source_offset(&self) -> i64 {
+        self.lock().source_offset
+    }
+
     /// A batch was acknowledged.
     pub(crate) fn landed(
         &self,

@@ -29,7 +29,6 @@ use crate::pipeline::{Assembled, Window};
 use crate::source::{Fetched, MemoryTicket};
 use crate::state::{Fact, StateKey, StateValue, StateWriteError, Written};
 use crate::status::PartitionState;
-use crate::target::tail::AskError;
 
 /// A batch that waits for its turn, and for what was written ahead of it.
 struct Ready {
@@ -285,8 +284,13 @@ impl<'a> Stream<'a> {
             return Ok(());
         }
         let led = self.mirror.led_by(self.context, self.leader);
-        let ask = |error: AskError| Doubt::target(error.to_string());
-        if let Some(header) = led.header_at(sent.target_offset).await.map_err(ask)?
+        let header = match led.header_at(sent.target_offset).await {
+            Ok(header) => header,
+            // The mirror's retention was quicker than we.
+            Err(error) if error.code() == Some(ErrorCode::OFFSET_OUT_OF_RANGE) => None,
+            Err(error) => return Err(Doubt::target(error.to_string()).into()),
+        };
+        if let Some(header) = header
             && header.base_offset == sent.target_offset
             && header.crc != sent.crc
         {

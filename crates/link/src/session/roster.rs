@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::link::Shared;
-use crate::partition::{self, LinkContext, MirrorPartition, PartitionEnd, StatusCell};
+use crate::partition::{self, LinkContext, MirrorPartition, StatusCell};
 use crate::plan::{MirrorTopic, ObservedTopic};
 use crate::source::SourcePartition;
 use crate::state::MirrorId;
@@ -27,7 +27,7 @@ pub(super) struct Roster {
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
     running: HashMap<Place, Running>,
-    tasks: JoinSet<(Place, PartitionEnd)>,
+    tasks: JoinSet<Place>,
 }
 
 impl Roster {
@@ -73,8 +73,8 @@ impl Roster {
         let (context, stop) = (Arc::clone(&self.context), self.stop.clone());
         let (task_place, task_mirror) = (place.clone(), mirror.clone());
         let task = self.tasks.spawn(async move {
-            let end = partition::run(&context, &task_mirror, &cell, stop).await;
-            (task_place, end)
+            partition::run(&context, &task_mirror, &cell, stop).await;
+            task_place
         });
         self.running.insert(place, Running { mirror, task });
     }
@@ -132,8 +132,8 @@ impl Roster {
     /// Waits for a task to end that should not have.
     pub(super) async fn reap(&mut self) {
         match self.tasks.join_next().await {
-            Some(Ok((place, end))) => {
-                tracing::debug!(topic = place.0, partition = place.1, ?end, "partition ended");
+            Some(Ok(place)) => {
+                tracing::debug!(topic = place.0, partition = place.1, "partition ended");
                 self.running.remove(&place);
             }
             Some(Err(error)) if error.is_cancelled() => {}

@@ -36,6 +36,13 @@ pub(crate) struct SourcePartition {
     pub(crate) partition: i32,
 }
 
+impl SourcePartition {
+    /// Whether an answer names this topic: by id from Fetch v13 on (KIP-516), by name before.
+    fn is_named(&self, topic: &str, topic_id: Uuid) -> bool {
+        if topic_id.is_zero() { self.topic == topic } else { self.topic_id == topic_id }
+    }
+}
+
 /// From where to fetch a partition.
 #[derive(Debug)]
 pub(crate) struct Subscription {
@@ -256,7 +263,7 @@ impl Lane {
                 let index = self.partitions.iter().position(|subscription| {
                     let source = &subscription.source;
                     source.partition == data.partition_index
-                        && (source.topic_id == topic.topic_id || source.topic == topic.topic)
+                        && source.is_named(&topic.topic, topic.topic_id)
                 });
                 if let Some(index) = index {
                     self.dispatch_partition(index, data, &ticket);

@@ -3,6 +3,7 @@
 mod cell;
 mod context;
 mod intake;
+mod probe;
 mod recover;
 mod refusal;
 mod stop;
@@ -13,30 +14,26 @@ use tokio::time::{Duration, sleep};
 
 pub(crate) use cell::StatusCell;
 pub(crate) use context::{LinkContext, MirrorPartition};
+use probe::probe;
 use recover::recover;
 use stop::{Doubt, Interruption, Stop};
 use stream::Stream;
 
 use crate::backoff::Backoff;
-use crate::limits::STOPPED_RETRY;
+use crate::limits::{BACKOFF_MIN, STOPPED_RETRY};
+use crate::ownership::LeaseVerdict;
 use crate::status::PartitionState;
 
-/// How a partition's task ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PartitionEnd {
-    /// Asked to end.
-    Drained,
-    /// This instance may no longer write.
-    LeaseLost,
-}
+/// Between looks whether the lease has come back, as it does after a rebalance.
+const LEASE_RETRY: Duration = Duration::from_millis(50);
 
-/// Mirrors a partition until `stop` turns true or the lease is lost.
+/// Mirrors a partition until `stop` turns true.
 pub(crate) async fn run(
     context: &LinkContext,
     mirror: &MirrorPartition,
     cell: &StatusCell,
     mut stop: watch::Receiver<bool>,
-) -> PartitionEnd {
+) {
     let mut backoff = Backoff::new();
     let mut unsettled = false;
     loop {
@@ -46,8 +43,8 @@ pub(crate) async fn run(
             backoff.reset();
         }
         let wait = match interruption {
-            Interruption::Drained => return PartitionEnd::Drained,
-            Interruption::LeaseLost => return PartitionEnd::LeaseLost,
+            Interruption::Drained => return,
+            Interruption::LeaseLost => LEASE_RETRY,
             Interruption::Stop(stopped) => {
                 unsettled = false;
                 tell_stop(context, mirror, cell, &stopped);
@@ -59,8 +56,8 @@ pub(crate) async fn run(
                 backoff.next()
             }
         };
-        if wait_or_stop(wait, &mut stop).await {
-            return PartitionEnd::Drained;
+        if wait_or_stop(context, mirror, cell, wait, &mut stop).await {
+            return;
         }
     }
 }
@@ -88,6 +85,9 @@ async fn begin<'a>(
     cell: &'a StatusCell,
     unsettled: bool,
 ) -> Result<Stream<'a>, Interruption> {
+    if context.lease.allows(true) == LeaseVerdict::Lost {
+        return Err(Interruption::LeaseLost);
+    }
     // A topic that is gone or another one is told before anything else.
     mirror.source_exists(context).await?;
     let leader = mirror.target_leader(context).await?;
@@ -123,9 +123,23 @@ fn tell_doubt(context: &LinkContext, mirror: &MirrorPartition, cell: &StatusCell
     }
 }
 
-async fn wait_or_stop(wait: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+/// Waits, and meanwhile has the status tell what is not being mirrored.
+async fn wait_or_stop(
+    context: &LinkContext,
+    mirror: &MirrorPartition,
+    cell: &StatusCell,
+    wait: Duration,
+    stop: &mut watch::Receiver<bool>,
+) -> bool {
+    let waited = async {
+        if wait > BACKOFF_MIN {
+            tokio::join!(sleep(wait), probe(context, mirror, cell));
+        } else {
+            sleep(wait).await;
+        }
+    };
     tokio::select! {
-        () = sleep(wait) => false,
+        () = waited => false,
         _ = stop.wait_for(|&stop| stop) => true,
     }
 }
