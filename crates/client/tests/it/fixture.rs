@@ -45,7 +45,8 @@ pub(crate) async fn create_topic(cluster: &Cluster, purpose: &str, partitions: i
         name: name.clone(),
         partitions: Some(partitions),
         replication_factor: Some(1),
-        configs: BTreeMap::new(),
+        // The records of these tests have a fixed, old timestamp.
+        configs: BTreeMap::from([("retention.ms".to_owned(), "-1".to_owned())]),
     };
     let mut created = cluster.create_topics(&[topic], false).await.unwrap();
     created.remove(&name).unwrap().unwrap();
