@@ -15,7 +15,7 @@ use super::metadata::{BrokerMetadata, ClusterMetadata, TopicSelection};
 use super::{Cluster, ConnectError, RequestError, Retry};
 use crate::broker_name::BrokerName;
 use crate::connection::{ClientRequest, Connection};
-use crate::error::{BrokerError, ConnectionError};
+use crate::error::{BrokerError, ConnectionError, ConnectionFailure, SendError};
 use crate::options::{ClusterOptions, ConnectionOptions};
 
 /// Coordinators remembered at once; groups of one process are far fewer.
@@ -325,6 +325,7 @@ pub(super) async fn bootstrap(
             Err(error) => failures.push(error),
             Ok(connection) => match connection.send(&TopicSelection::None.request()).await {
                 Ok(response) => return Ok((connection, ClusterMetadata::new(response))),
+                Err(SendError::Connection { source, .. }) => failures.push(unready(source)),
                 Err(error) => unanswered = Some(ConnectError::Send(error)),
             },
         }
@@ -333,6 +334,18 @@ pub(super) async fn bootstrap(
         return Err(ConnectError::NoServers);
     }
     Err(unanswered.unwrap_or(ConnectError::NoneUsable { failures }))
+}
+
+/// A listener with SASL lets everybody negotiate versions and closes at the first other request.
+fn unready(error: ConnectionError) -> ConnectionError {
+    match &*error.failure {
+        ConnectionFailure::ClosedByBroker { .. } => {
+            let while_authenticating = true;
+            let failure = ConnectionFailure::ClosedByBroker { while_authenticating };
+            ConnectionError::new(&error.broker, failure)
+        }
+        _ => error,
+    }
 }
 
 /// Refuses answers of another cluster: a recycled address must never become a source or a target.

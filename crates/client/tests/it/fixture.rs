@@ -5,14 +5,30 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use farlog_client::admin::{IsolationLevel, NewTopic, OffsetSpec};
 use farlog_client::{Cluster, ClusterOptions, ServerAddress, TopicPartition};
-use farlog_testkit::kafka::{KafkaOptions, KafkaVersion, SharedKafka, SharedKafkaGuard};
+use farlog_testkit::kafka::{KafkaOptions, KafkaVersion, Listener, SharedKafka, SharedKafkaGuard};
 use farlog_wire::records::{BatchWriter, OutgoingBatch, ProducerStamp};
 
 /// A timestamp that brokers do not mind.
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
 
-static OLD: SharedKafka = SharedKafka::new(|| KafkaOptions::new(KafkaVersion::V3_9));
-static NEW: SharedKafka = SharedKafka::new(|| KafkaOptions::new(KafkaVersion::V4_3));
+static OLD: SharedKafka = SharedKafka::new(|| secured(KafkaVersion::V3_9));
+static NEW: SharedKafka = SharedKafka::new(|| secured(KafkaVersion::V4_3));
+
+/// Who may log in.
+pub(crate) const USER: &str = "farlog";
+pub(crate) const PASSWORD: &str = "open-sesame";
+
+/// How long a SASL session lasts (KIP-368).
+pub(crate) const REAUTHENTICATE_MS: u64 = 2_000;
+
+fn secured(version: KafkaVersion) -> KafkaOptions {
+    KafkaOptions::new(version)
+        .listener(Listener::Sasl)
+        .listener(Listener::Tls)
+        .listener(Listener::SaslTls)
+        .user(USER, PASSWORD)
+        .property("connections.max.reauth.ms", REAUTHENTICATE_MS)
+}
 
 /// A running broker of a version.
 pub(crate) fn kafka(version: KafkaVersion) -> SharedKafkaGuard<'static> {

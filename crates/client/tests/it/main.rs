@@ -5,6 +5,8 @@
 
 mod admin;
 mod cluster;
+mod faults;
 mod fixture;
 mod group;
 mod produce;
+mod security;
