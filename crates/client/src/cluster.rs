@@ -122,7 +122,11 @@ impl Cluster {
         options: &ConnectionOptions,
     ) -> Result<Connection, RequestError> {
         let broker = self.broker_name(broker_id).await?;
-        Ok(Connection::dial(broker, options).await?)
+        let dialled = Connection::dial(broker, options).await;
+        if dialled.is_err() {
+            self.forget_broker(broker_id);
+        }
+        Ok(dialled?)
     }
 
     /// The shared connection to one broker, made when there is none.
@@ -135,7 +139,14 @@ impl Cluster {
         &self,
         broker: &BrokerName,
     ) -> Result<Connection, ConnectionError> {
-        self.inner.brokers.connection(broker, || self.connection_options()).await
+        let options = || self.connection_options();
+        let connection = self.inner.brokers.connection(broker, options).await;
+        if connection.is_err()
+            && let Some(id) = broker.id
+        {
+            self.forget_broker(id);
+        }
+        connection
     }
 
     /// How long a broker may work on an admin request: less than we wait for its answer.
@@ -162,6 +173,13 @@ impl Cluster {
         self.edit_cache(|metadata| metadata.controller_id = None);
     }
 
+    /// Has the address of a broker looked up again: it may have come back somewhere else.
+    fn forget_broker(&self, id: i32) {
+        self.edit_cache(|metadata| {
+            metadata.brokers.remove(&id);
+        });
+    }
+
     /// Has the leaders of a topic looked up again before the next request to one.
     pub fn forget_topic(&self, topic: &str) {
         self.edit_cache(|metadata| {
@@ -178,3 +196,6 @@ impl Cluster {
         self.inner.coordinators.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use farlog_wire::messages::list_groups_request::ListGroupsRequest;
 use farlog_wire::{ApiKey, ErrorCode};
 
 use super::topics::outcome;
-use crate::cluster::{Cluster, RequestError};
+use crate::cluster::{Cluster, RequestError, TopicSelection};
 use crate::error::BrokerError;
 
 /// A group as its coordinator lists it.
@@ -62,7 +62,8 @@ impl Cluster {
     /// The groups of all coordinators. A broker that cannot be asked is an error: a list with
     /// holes would look complete.
     pub async fn list_groups(&self) -> Result<Vec<GroupListing>, RequestError> {
-        let brokers: Vec<i32> = self.cached_metadata().brokers.keys().copied().collect();
+        let metadata = self.metadata(&TopicSelection::None).await?;
+        let brokers: Vec<i32> = metadata.brokers.into_keys().collect();
         let request = ListGroupsRequest::default();
         let mut groups = Vec::new();
         for id in brokers {
