@@ -1,4 +1,4 @@
-//! Measures merging and passing through, one core: `cargo run --release -p farlog-wire --example
+//! Measures merging and passing through in core time: `cargo run --release -p farlog-wire --example
 //! merge_speed`. Input checksums are verified, output checksums made; buffers are pooled; the
 //! input is a fetch response of 2 MiB out of a ring of 256 MiB, so that it does not come from the
 //! cache, as it would not from a socket's buffer of another core.
@@ -123,14 +123,22 @@ fn rewrite(fetches: &[Bytes]) -> usize {
     made_bytes
 }
 
-/// Best of five, since another process may share the core.
+/// What this thread has used of a core; on systems that do not say, the time that has passed.
+fn core_time(since: Instant) -> Duration {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat");
+    let nanoseconds = statistics.ok().and_then(|text| text.split(' ').next()?.parse().ok());
+    nanoseconds.map_or_else(|| since.elapsed(), Duration::from_nanos)
+}
+
+/// Best of five, since other processes share the caches.
 fn measure(what: &str, factor: f64, run: impl Fn() -> usize) {
     let mut best = Duration::MAX;
     let mut bytes = 0;
+    let start = Instant::now();
     for _ in 0..5 {
-        let begin = Instant::now();
+        let begin = core_time(start);
         bytes = run();
-        best = best.min(begin.elapsed());
+        best = best.min(core_time(start) - begin);
     }
     let rate = bytes as f64 * factor / best.as_secs_f64() / 1e9;
     println!("{what:<58} {rate:>7.2} GB/s");
@@ -154,7 +162,10 @@ fn main() {
     let (plain, _) = batch(1_000, 127_000, &headers, Compression::None);
     let fetches = ring(&plain, true);
     measure("merge, 1 KB records with 3 headers, 127 KB batches", 1.0, || merge(&fetches));
-    measure("pass through without verifying", 1.0, || pass(&fetches, false));
+    // No byte of the records is touched: it takes more than one pass to see the time.
+    measure("pass through without verifying", 1.0, || {
+        (0..1_000).map(|_| pass(&fetches, false)).sum()
+    });
     for compression in Compression::ALL.into_iter().filter(|codec| codec.is_compressed()) {
         let (batch, plain_bytes) = batch(1_000, 127_000, &[], compression);
         let factor = plain_bytes as f64 / batch.len() as f64;

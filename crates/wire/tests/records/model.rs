@@ -9,6 +9,8 @@ use farlog_wire::records::{
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// One record, with owned fields.
 #[derive(Clone, Debug, PartialEq)]
@@ -251,4 +253,12 @@ pub(crate) fn write(records: &[Plain], compression: Compression) -> OutgoingBatc
         writer.push(record.timestamp, record.key.as_deref(), record.value.as_deref(), &headers);
     }
     writer.finish(STAMP).unwrap()
+}
+
+/// Random logs, the same ones at every call.
+pub(crate) fn sample_logs(count: usize) -> Vec<Vec<LogBatch>> {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let logs = std::iter::repeat_with(|| log().new_tree(&mut runner).unwrap().current());
+    logs.take(count).collect()
 }

@@ -99,6 +99,9 @@ const ZSTD_LEVEL: i32 = 3;
 /// highest that Kafka lets producers choose. The memory is touched only as far as data reaches.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
+/// What LZ4 frames begin with; the legacy format, which Kafka does not know, begins otherwise.
+const LZ4_MAGIC: [u8; 4] = 0x184d_2204_u32.to_le_bytes();
+
 /// What `compressed` stands for, at most `decompressed_bytes_max` bytes.
 ///
 /// # Errors
@@ -183,7 +186,17 @@ pub fn compress_into(
 }
 
 fn decompress_lz4(compressed: &[u8], sink: &mut Capped<'_>) -> io::Result<()> {
-    io::copy(&mut lz4_flex::frame::FrameDecoder::new(compressed), sink).map(drop)
+    let mut rest = compressed;
+    io::copy(&mut lz4_flex::frame::FrameDecoder::new(&mut rest), sink)?;
+    // The decoder takes the end of the bytes for the end of the frame, also between two blocks.
+    let has_content_checksum = compressed.get(4).is_some_and(|flags| flags & 0x04 != 0);
+    let tail_bytes = if has_content_checksum { 8 } else { 4 };
+    let frame = &compressed[..compressed.len() - rest.len()];
+    let end_mark = frame.len().checked_sub(tail_bytes).and_then(|at| frame[at..].first_chunk());
+    if !frame.starts_with(&LZ4_MAGIC) || end_mark != Some(&[0; 4]) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if rest.is_empty() { Ok(()) } else { Err(io::Error::other("bytes follow the frame")) }
 }
 
 fn compress_lz4(bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
