@@ -2,6 +2,7 @@
 
 mod cell;
 mod context;
+mod continuity;
 mod intake;
 mod probe;
 mod recover;
@@ -14,14 +15,17 @@ use tokio::time::{Duration, sleep};
 
 pub(crate) use cell::StatusCell;
 pub(crate) use context::{LinkContext, MirrorPartition};
+use continuity::{Continuity, compare_records};
+use intake::diverged;
 use probe::probe;
-use recover::recover;
+use recover::{Recovered, recover};
 use stop::{Doubt, Interruption, Stop};
 use stream::Stream;
 
 use crate::backoff::Backoff;
-use crate::limits::{BACKOFF_MIN, STOPPED_RETRY};
+use crate::limits::{BACKOFF_MIN, DECOMPRESSED_BATCH_BYTES_MAX, STOPPED_RETRY};
 use crate::ownership::LeaseVerdict;
+use crate::position::Position;
 use crate::status::PartitionState;
 
 /// Between looks whether the lease has come back, as it does after a rebalance.
@@ -97,6 +101,7 @@ async fn begin<'a>(
         .await
         .map_err(|error| Doubt::target(error.to_string()))?;
     let recovered = recover(context, mirror, leader, unsettled).await?;
+    check_source(context, mirror, leader, &recovered).await?;
     cell.recovered(recovered.position.source_offset, recovered.position.target_offset);
     tracing::debug!(
         mirror = %mirror,
@@ -106,6 +111,35 @@ async fn begin<'a>(
         "position read"
     );
     Ok(Stream::new(context, mirror, cell, leader, connection, recovered))
+}
+
+/// Holds the mirror's last record against the source record that it is a copy of.
+async fn check_source(
+    context: &LinkContext,
+    mirror: &MirrorPartition,
+    leader: i32,
+    recovered: &Recovered,
+) -> Result<(), Interruption> {
+    let Position { source_offset, target_offset, .. } = recovered.position;
+    if target_offset <= recovered.log_start || source_offset <= 0 {
+        return Ok(());
+    }
+    let (at_source, at_mirror) = (source_offset - 1, target_offset - 1);
+    let source = match mirror.source_led(context).await {
+        Ok(led) => led.batch_at(at_source).await,
+        Err(Interruption::Doubt(_)) => return Ok(()),
+        Err(interruption) => return Err(interruption),
+    };
+    let target = mirror.led_by(context, leader).batch_at(at_mirror).await;
+    // What one of them no longer has cannot be compared, and the fetch tells what is missing.
+    let (Ok(Some(source)), Ok(Some(target))) = (source, target) else { return Ok(()) };
+    let compared =
+        compare_records((&source, at_source), (&target, at_mirror), DECOMPRESSED_BATCH_BYTES_MAX);
+    match compared {
+        Ok(Continuity::Broken) => Err(diverged(mirror, source_offset, at_source, "then").into()),
+        Ok(Continuity::Holds) => Ok(()),
+        Err(error) => Err(Doubt::source(error.to_string()).into()),
+    }
 }
 
 fn tell_stop(context: &LinkContext, mirror: &MirrorPartition, cell: &StatusCell, stop: &Stop) {

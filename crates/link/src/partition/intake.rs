@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::cell::StatusCell;
 use super::context::{LinkContext, MirrorPartition};
+use super::continuity::{Continuity, Taken};
 use super::stop::{Doubt, Interruption, Stop};
 use crate::backoff::Backoff;
 use crate::identity::TaggedId;
@@ -36,6 +37,8 @@ pub(crate) struct Intake<'a> {
     resubscribe_at: Instant,
     backoff: Backoff,
     corrupt_fetches: u32,
+    /// The last batch that was taken in.
+    taken: Option<Taken>,
     /// Source offset of the next fetch.
     offset: i64,
     /// Leader epoch of the last batch fetched, -1 if unknown.
@@ -62,6 +65,7 @@ impl<'a> Intake<'a> {
             resubscribe_at: Instant::now(),
             backoff: Backoff::new(),
             corrupt_fetches: 0,
+            taken: None,
             offset: position.source_offset,
             last_epoch: position.source_leader_epoch,
             end_offset: None,
@@ -133,6 +137,7 @@ impl<'a> Intake<'a> {
             }
             Err(other) => return Err(other),
         };
+        self.check_continuity().await?;
         let subscribed = self
             .context
             .source_lanes
@@ -149,6 +154,20 @@ impl<'a> Intake<'a> {
             Err(error) => self.wait_for_source(&error.to_string()),
         }
         Ok(())
+    }
+
+    /// After a lost connection: does the source still have what was taken from it last?
+    async fn check_continuity(&mut self) -> Result<(), Interruption> {
+        let Some(taken) = self.taken else { return Ok(()) };
+        let led = self.mirror.source_led(self.context).await?;
+        // What cannot be asked now, or is no longer there, the fetch itself will tell.
+        let Ok(Some(now)) = led.header_at(taken.last_offset()).await else { return Ok(()) };
+        match taken.compare(&now) {
+            Continuity::Holds => Ok(()),
+            Continuity::Broken => {
+                Err(diverged(self.mirror, self.offset, taken.last_offset(), "then").into())
+            }
+        }
     }
 
     fn wait_for_source(&mut self, why: &str) {
@@ -228,6 +247,7 @@ impl<'a> Intake<'a> {
             Verdict::SkipAborted => self.cell.aborted(batch.header.record_count),
             Verdict::SkipControl => {}
         }
+        self.taken = Some(Taken::of(&batch.header));
         self.offset = batch.header.next_offset();
         self.last_epoch = batch.header.partition_leader_epoch;
         Ok(Ok(()))
@@ -287,24 +307,12 @@ impl<'a> Intake<'a> {
                 self.wait_for_source(&format!("{code}: {}", code.message()));
             }
             SourceEnd::Diverged { epoch, end_offset } => {
-                return Err(self.diverged(end_offset, &format!("leader epoch {epoch}")).into());
+                let what = format!("leader epoch {epoch}");
+                return Err(diverged(self.mirror, self.offset, end_offset, &what).into());
             }
             SourceEnd::OutOfRange => return self.out_of_range().await,
         }
         Ok(())
-    }
-
-    fn diverged(&self, end_offset: i64, what: &str) -> Stop {
-        Stop::new(
-            PartitionState::StoppedDiverged,
-            format!(
-                "source partition {}-{} lost records that are mirrored: its log up to {what} ends \
-                 at offset {end_offset}, and records up to {} were mirrored; the mirror keeps \
-                 them; to follow the source, delete the mirror topic, which is mirrored again \
-                 from its start",
-                self.mirror.source.topic, self.mirror.source.partition, self.offset,
-            ),
-        )
     }
 
     /// The offset asked for is not in the source's log: below its start, or beyond its end.
@@ -314,7 +322,7 @@ impl<'a> Intake<'a> {
         let log_start = led.offset(EARLIEST, LogView::Uncommitted).await.map_err(ask)?;
         let log_end = led.offset(LATEST, LogView::LogEnd).await.map_err(ask)?;
         if self.offset > log_end {
-            return Err(self.diverged(log_end, "now").into());
+            return Err(diverged(self.mirror, self.offset, log_end, "now").into());
         }
         if self.offset >= log_start {
             self.wait_for_source("the source answered out of range for an offset that it has");
@@ -344,4 +352,23 @@ impl<'a> Intake<'a> {
         self.resubscribe_at = Instant::now();
         Ok(())
     }
+}
+
+/// The source lost records that are mirrored: its log up to `what` ends at `end_offset`.
+pub(super) fn diverged(
+    mirror: &MirrorPartition,
+    mirrored_offset: i64,
+    end_offset: i64,
+    what: &str,
+) -> Stop {
+    Stop::new(
+        PartitionState::StoppedDiverged,
+        format!(
+            "source partition {}-{} lost records that are mirrored: its log up to {what} ends at \
+             offset {end_offset}, and records up to {mirrored_offset} were mirrored; the mirror \
+             keeps them; to follow the source, delete the mirror topic, which is mirrored again \
+             from its start",
+            mirror.source.topic, mirror.source.partition,
+        ),
+    )
 }

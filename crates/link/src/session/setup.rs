@@ -156,8 +156,10 @@ async fn freshness(options: &LinkOptions, target: &Cluster) -> Freshness {
     if let Some(expiration_ms) = options.producer_id_expiration_ms {
         return Freshness::from_expiration_ms(expiration_ms);
     }
-    let brokers: Vec<ConfigResource> =
-        target.cached_metadata().brokers.keys().map(|&id| ConfigResource::broker(id)).collect();
+    let brokers: Vec<ConfigResource> = match target.metadata(&TopicSelection::None).await {
+        Ok(metadata) => metadata.brokers.keys().map(|&id| ConfigResource::broker(id)).collect(),
+        Err(_) => Vec::new(),
+    };
     let described = match target.describe_configs(&brokers).await {
         Ok(described) => described,
         Err(error) => {

@@ -9,7 +9,7 @@ use farlog_wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
 use farlog_wire::primitives::Uuid;
-use farlog_wire::records::{BatchHeader, batches};
+use farlog_wire::records::{BatchHeader, RawBatch, batches};
 
 /// A partition on a broker that leads it.
 #[derive(Clone, Copy, Debug)]
@@ -144,10 +144,15 @@ impl Led<'_> {
     /// The header of the batch that holds `offset`, or of the first one after it; `None` if there
     /// is none.
     pub(crate) async fn header_at(&self, offset: i64) -> Result<Option<BatchHeader>, AskError> {
+        Ok(self.batch_at(offset).await?.map(|batch| batch.header))
+    }
+
+    /// The batch that holds `offset`, or the first one after it; `None` if there is none.
+    pub(crate) async fn batch_at(&self, offset: i64) -> Result<Option<RawBatch>, AskError> {
         // The first batch comes whole, whatever the limit (KIP-74).
         match batches(self.fetch(offset, 1).await?).next() {
             None => Ok(None),
-            Some(Ok(batch)) => Ok(Some(batch.header)),
+            Some(Ok(batch)) => Ok(Some(batch)),
             Some(Err(error)) => Err(AskError::Malformed {
                 topic: self.topic.to_owned(),
                 partition: self.partition,
