@@ -6,6 +6,7 @@ pub mod check;
 pub mod explain;
 pub mod lag;
 pub mod logging;
+pub mod plan;
 pub mod published;
 pub mod run;
 pub mod schema;
@@ -34,6 +35,12 @@ pub enum Command {
     /// cannot be reached is waited for.
     #[command(after_help = Outcome::help())]
     Run(run::RunArguments),
+    /// What would be created or changed in the target clusters. Nothing is.
+    ///
+    /// Shows the compiled links, the mirror topics to create, expand and alter, the topics that are
+    /// left out and why, and refuses links that would go round in a circle.
+    #[command(after_help = Outcome::help())]
+    Plan(plan::PlanArguments),
     /// How every link is, what is stopped, and what to do about it.
     ///
     /// Reads what running instances publish in the target clusters, so it works from any machine
@@ -77,6 +84,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let (mut data, mut talk) = (std::io::stdout(), std::io::stderr());
     let outcome = match &arguments.command {
         Command::Run(run) => run::run(run),
+        Command::Plan(plan) => plan::run(plan, &mut data),
         Command::Status(status) => status::run(status, &mut data),
         Command::Lag(lag) => lag::run(lag, &mut data),
         Command::Check(check) => check::run(check, &mut data, &mut talk),

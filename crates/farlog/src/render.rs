@@ -1,14 +1,18 @@
 //! What is printed for people and scripts: tables that are readable without colour, and JSON.
 
 pub mod pace;
+pub mod plan;
 pub mod quantity;
 mod tables;
 pub mod view;
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 pub use tables::{eta_text, lag_table, lag_text, status_table};
 
+use plan::PlanView;
 use view::StatusView;
 
 /// How data is printed on stdout.
@@ -51,8 +55,16 @@ pub fn lag(view: &StatusView, format: OutputFormat) -> String {
     }
 }
 
+/// What `farlog plan` prints.
+pub fn plan(view: &PlanView, format: OutputFormat) -> String {
+    match format {
+        OutputFormat::Json => json(view),
+        OutputFormat::Table | OutputFormat::Wide => plan::text(view, format == OutputFormat::Wide),
+    }
+}
+
 /// Pretty JSON and a newline.
-pub fn json(view: &StatusView) -> String {
+fn json(view: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(view)
         .expect("a view holds no map with keys that are not texts, the one thing JSON refuses");
     text.push('\n');

@@ -178,7 +178,7 @@ impl Supervisor {
             Some(signal) = signals.recv() => {
                 tracing::warn!(
                     signal = signal.name(),
-                    "second signal: stopped at once; what was under way is settled by the next start"
+                    "second signal: stopped at once; the next start settles what was under way"
                 );
                 return signal.exit();
             }

@@ -77,7 +77,8 @@ pub fn describe(topology: &Topology) -> String {
     out
 }
 
-fn describe_link(link: &LinkSettings) -> String {
+/// A link in a line.
+pub fn describe_link(link: &LinkSettings) -> String {
     let naming = &link.topics.naming;
     let (include, exclude) = (&link.topics.filter.include, &link.topics.filter.exclude);
     let mut out = format!("{}: {} -> {}, {}", link.name, link.source, link.target, rules(include));

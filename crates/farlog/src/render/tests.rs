@@ -62,3 +62,63 @@ fn json_of_one_partition() {
     view.links[0].partitions.truncate(1);
     insta::assert_snapshot!(status(&view, OutputFormat::Json));
 }
+
+fn planned() -> PlanView {
+    let create = |topic: &str, replication_factor| plan::CreateView {
+        topic: topic.to_owned(),
+        mirror_topic: format!("us-east.{topic}"),
+        partitions: 12,
+        replication_factor,
+        configs: [("compression.type".to_owned(), "producer".to_owned())].into(),
+    };
+    let new = |name: &str| {
+        let compiled = format!("{name}: us-east -> eu-west, orders…, as us-east.TOPIC");
+        plan::LinkPlanView::new(name, "us-east", "eu-west", compiled)
+    };
+    let mut busy = new("payments");
+    busy.creates = vec![create("orders", Some(3)), create("refunds", None)];
+    busy.expands = vec![plan::ExpandView {
+        mirror_topic: "us-east.users".to_owned(),
+        partitions_now: 6,
+        partitions: 12,
+    }];
+    busy.alters = vec![plan::AlterView {
+        mirror_topic: "us-east.stock".to_owned(),
+        configs: [
+            ("cleanup.policy".to_owned(), None),
+            ("retention.ms".to_owned(), Some("604800000".to_owned())),
+        ]
+        .into(),
+    }];
+    busy.mirrors = vec!["users".to_owned(), "stock".to_owned()];
+    busy.skipped = vec![plan::SkippedView {
+        topic: "eu-west.orders".to_owned(),
+        why: "its name says that it already came through the target".to_owned(),
+    }];
+    busy.warnings = vec!["target topic us-east.stock: retention.ms 60000 is short".to_owned()];
+    let mut dead = new("audit");
+    dead.error = "cluster us-east: no server of the cluster can be used".to_owned();
+    PlanView { links: vec![busy, dead] }
+}
+
+#[test]
+fn plan_as_text() {
+    insta::assert_snapshot!(plan(&planned(), OutputFormat::Table));
+}
+
+#[test]
+fn plan_wide_shows_configs() {
+    let text = plan(&planned(), OutputFormat::Wide);
+    assert!(text.contains("compression.type = producer"), "{text}");
+}
+
+#[test]
+fn a_settled_plan_says_so() {
+    let mut settled = planned();
+    settled.links.truncate(1);
+    let link = &mut settled.links[0];
+    (link.creates, link.expands, link.alters) = (vec![], vec![], vec![]);
+    let text = plan(&settled, OutputFormat::Table);
+    assert!(text.ends_with("every mirror topic is as it should be\n"), "{text}");
+    assert!(text.contains("keep    2 mirror topics"), "{text}");
+}

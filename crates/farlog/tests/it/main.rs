@@ -1,0 +1,9 @@
+//! The binary as people start it, and the pages that people read.
+
+// A fixture that fails has failed its test.
+#![allow(clippy::unwrap_used)]
+
+mod binary;
+mod operations_page;
+mod run;
+mod usage;

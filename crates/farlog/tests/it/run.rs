@@ -1,0 +1,119 @@
+//! A published MirrorMaker 2 file, as it stands, between two real clusters.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use farlog_client::admin::NewTopic;
+use farlog_client::{Cluster, ClusterOptions, FetchOptions, ServerAddress, TopicPartition};
+use farlog_testkit::kafka::{KafkaCluster, KafkaOptions, KafkaVersion};
+use farlog_testkit::process::Signal;
+use farlog_wire::records::{BatchWriter, ProducerStamp, RawBatch};
+
+use crate::binary::{Place, farlog, get, json};
+
+const PUBLISHED: &str = include_str!("../../../../docs/examples/mm2-primary-dr.properties");
+const RECORDS: i64 = 1_000;
+
+async fn connect(kafka: &KafkaCluster) -> Cluster {
+    let servers = ServerAddress::parse_list(&kafka.bootstrap()).unwrap();
+    Cluster::connect(ClusterOptions::new(servers)).await.unwrap()
+}
+
+async fn fill(cluster: &Cluster, topic: &str) {
+    let new = NewTopic {
+        name: topic.to_owned(),
+        partitions: Some(1),
+        replication_factor: Some(1),
+        configs: BTreeMap::new(),
+    };
+    cluster.create_topics(&[new], false).await.unwrap()[topic].as_ref().unwrap();
+    let now_ms = farlog_link::Clock::system().now_ms();
+    let mut batch = BatchWriter::new();
+    for number in 0..RECORDS {
+        batch.push(now_ms, None, Some(number.to_string().as_bytes()), &[]);
+    }
+    let batch = batch.finish(ProducerStamp::NONE).unwrap();
+    cluster.produce_batch(&TopicPartition::new(topic, 0), &batch).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_file_mirrors_tells_how_it_goes_and_drains() {
+    let source = KafkaCluster::start(KafkaOptions::new(KafkaVersion::V4_3)).unwrap();
+    let target = KafkaCluster::start(KafkaOptions::new(KafkaVersion::V4_3)).unwrap();
+    fill(&connect(&source).await, "orders").await;
+    let settings = PUBLISHED
+        .replace("primary-kafka:9092", &source.bootstrap())
+        .replace("dr-kafka:9092", &target.bootstrap())
+        // The clusters of this test have one broker each.
+        + "\nreplication.factor = 1\n";
+    let place = Place::new("mm2.properties", &settings);
+
+    let before = plan(&place);
+    let create = "create  primary.orders from orders: 1 partition, replication factor 1\n";
+    assert!(before.contains(create), "{before}");
+
+    let mut first = place.run("first", &[]);
+    let address = first.address();
+    first.until("the mirror", |_| {
+        json(&get(address, "/status"))["links"][0]["partitions"][0]["state"] == "caught-up"
+    });
+    assert!(get(address, "/health/ready").starts_with("HTTP/1.1 200"));
+    let metrics = get(address, "/metrics");
+    let counted = format!("partition=\"0\"}} {RECORDS}\n");
+    let is_counted = |line: &str| {
+        line.starts_with("farlog_partition_mirrored_records_total{")
+            && format!("{line}\n").ends_with(&counted)
+    };
+    assert!(metrics.lines().any(is_counted), "{metrics}");
+
+    // From any laptop with credentials.
+    let file = place.file();
+    first.until("the published status", |_| {
+        let output = farlog(&["status", file, "--output", "json", "--check"]);
+        let status = json(&String::from_utf8(output.stdout).unwrap());
+        output.status.code() == Some(0)
+            && status["links"][0]["partitions"][0]["lag"]["known"] == true
+    });
+    let after = plan(&place);
+    assert!(after.ends_with("every mirror topic is as it should be\n"), "{after}");
+    let lag = String::from_utf8(farlog(&["lag", file]).stdout).unwrap();
+    assert!(lag.contains("primary->dr") && lag.contains("caught-up"), "{lag}");
+
+    let taken = address.to_string();
+    let output = farlog(&["run", file, "--listen", &taken]);
+    assert_eq!(output.status.code(), Some(71));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another process listens there"));
+
+    // A second instance by mistake: it stands by, and takes over when the first one drains.
+    let mut second = place.run("second", &[]);
+    let second_address = second.address();
+    let state = || json(&get(second_address, "/status"))["links"][0]["state"].clone();
+    second.until("standing by", |_| state() == "standby");
+    first.process.signal(Signal::Terminate).unwrap();
+    assert_eq!(first.exit_code(), Some(0), "{}", first.log());
+    assert!(first.log().contains("drained: everything that was sent"), "{}", first.log());
+    second.until("taking over", |_| state() == "active");
+    second.process.signal(Signal::Terminate).unwrap();
+    assert_eq!(second.exit_code(), Some(0), "{}", second.log());
+
+    let output = farlog(&["status", file, "--check"]);
+    assert_eq!(output.status.code(), Some(2), "nobody runs the link any more");
+    assert_eq!(count(&connect(&target).await, "primary.orders").await, RECORDS);
+}
+
+fn plan(place: &Place) -> String {
+    let output = farlog(&["plan", place.file()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn count(cluster: &Cluster, topic: &str) -> i64 {
+    let mut records = 0;
+    let add = |batch: RawBatch| {
+        records += i64::from(batch.header.record_count);
+        ControlFlow::Continue(())
+    };
+    let partition = TopicPartition::new(topic, 0);
+    cluster.read_to_end(&partition, &FetchOptions::default(), add).await.unwrap();
+    records
+}
