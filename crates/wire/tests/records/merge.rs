@@ -198,3 +198,17 @@ fn buffers_come_back_when_the_batch_is_let_go() {
     builder.append_batch(&batch, 0, UNLIMITED).unwrap();
     assert_eq!(builder.finish(STAMP).payload().as_ptr(), address);
 }
+
+#[test]
+fn a_batch_that_was_left_can_be_entered_anywhere_again() {
+    let batch = batch_of(&[1, 2, 3, 4]);
+    let three = BuilderLimits { record_count_max: 3, ..UNLIMITED };
+    for (from, timestamps) in [(0, &[1, 2, 3, 4][..]), (2, &[3, 4]), (3, &[4])] {
+        let mut builder = BatchBuilder::new();
+        assert_eq!(builder.append_batch(&batch, 0, three).unwrap().next_offset, 3);
+        builder.finish(STAMP);
+        builder.append_batch(&batch, from, UNLIMITED).unwrap();
+        let found = read(&received(&builder.finish(STAMP)));
+        assert!(found.iter().map(|record| record.timestamp).eq(timestamps.iter().copied()));
+    }
+}
