@@ -7,7 +7,7 @@ use farlog_testkit::process::Supervised;
 use super::clusters::Pair;
 use super::preload::Preloaded;
 use super::report::{CatchUpReadings, CatchUpRun, CpuOfAll, Tool};
-use super::tools::Tools;
+use super::tools::{Flow, Tools};
 use super::usage;
 use crate::command::Failure;
 
@@ -36,10 +36,11 @@ pub(crate) async fn run(
     dataset: &Preloaded,
     alias: &str,
 ) -> Result<CatchUpRun, Failure> {
-    let mirror = format!("{alias}.{}", dataset.topic);
+    let flow = Flow { alias, topic: &dataset.topic, compressed: dataset.kind.is_compressed() };
+    let mirror = flow.mirror();
     let brokers_before = cpu_of_brokers(pair)?;
     let started = Instant::now();
-    let mut process = tools.start(tool, pair, alias, &dataset.topic)?;
+    let mut process = tools.start(tool, pair, &flow)?;
     let before = Look { at: started, cpu: brokers_before };
     let readings = watch(pair, &mut process, before, &mirror, dataset).await?;
     tools.stop(process)?;

@@ -14,7 +14,7 @@ use super::dataset::PARTITIONS;
 use super::load::{self, Acknowledged, Load};
 use super::report::{LatencyRun, Tool};
 use super::statistics::Latencies;
-use super::tools::Tools;
+use super::tools::{Flow, Tools};
 use super::usage::{self, CpuSeconds};
 use crate::command::Failure;
 
@@ -46,14 +46,14 @@ pub(crate) async fn run(
     durations: Durations,
     alias: &str,
 ) -> Result<LatencyRun, Failure> {
-    let topic = "steady".to_owned();
-    pair.source.create_topic(&topic).await?;
+    let flow = Flow { alias, topic: "steady", compressed: false };
+    pair.source.create_topic(flow.topic).await?;
     let process = match tool {
         Tool::None => None,
-        Tool::Farlog | Tool::MirrorMaker2 => Some(tools.start(tool, pair, alias, &topic)?),
+        Tool::Farlog | Tool::MirrorMaker2 => Some(tools.start(tool, pair, &flow)?),
     };
-    let mirror = process.as_ref().map(|_| format!("{alias}.{topic}"));
-    let observed = observe(pair, process.as_ref(), &topic, mirror.as_deref(), durations).await;
+    let mirror = process.as_ref().map(|_| flow.mirror());
+    let observed = observe(pair, process.as_ref(), flow.topic, mirror.as_deref(), durations).await;
     let observed = observed.map_err(|failure| match &process {
         Some(process) => Failure::new(format!("{failure}; its log ends:\n{}", process.tail())),
         None => failure,
@@ -62,7 +62,7 @@ pub(crate) async fn run(
         tools.stop(process)?;
     }
     pair.target.delete_all_topics().await?;
-    pair.source.delete_topics(&[topic]).await?;
+    pair.source.delete_topics(&[flow.topic.to_owned()]).await?;
     observed.run()
 }
 
@@ -83,8 +83,8 @@ async fn observe(
     let acknowledged = tokio::spawn(load::acknowledgements(sent));
     let (progress, reached) = watch::channel(None);
     let consumer = Consumer::new(side.dial().await?, consumed, load.origin(), progress);
-    let mut flow = Flow { reached, arrivals: tokio::spawn(consumer.run()), acknowledged };
-    flow.until(|reached| reached.is_some()).await?;
+    let mut line = Line { reached, arrivals: tokio::spawn(consumer.run()), acknowledged };
+    line.until(|reached| reached.is_some()).await?;
     tokio::time::sleep(durations.warm_up).await;
 
     let from = Instant::now();
@@ -94,20 +94,20 @@ async fn observe(
     let cpu = cpu(process)? - cpu_before;
     let peak_memory_bytes = process.map_or(Ok(0), |tool| usage::peak_memory_bytes(tool.pid()))?;
 
-    flow.until(|reached| reached.is_some_and(|due| due > to)).await?;
+    line.until(|reached| reached.is_some_and(|due| due > to)).await?;
     load.stop()?;
-    let (arrivals, acknowledged) = flow.end().await?;
+    let (arrivals, acknowledged) = line.end().await?;
     Ok(Observed { from, to, cpu, peak_memory_bytes, arrivals, acknowledged })
 }
 
 /// The two ends of the line at work.
-struct Flow {
+struct Line {
     reached: watch::Receiver<Option<Instant>>,
     arrivals: JoinHandle<Result<Vec<Arrival>, Failure>>,
     acknowledged: JoinHandle<Result<Vec<Acknowledged>, Failure>>,
 }
 
-impl Flow {
+impl Line {
     /// Waits until every partition has been consumed up to a record that will do.
     async fn until(&mut self, enough: impl FnMut(&Option<Instant>) -> bool) -> Result<(), Failure> {
         tokio::select! {

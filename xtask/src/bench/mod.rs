@@ -31,11 +31,12 @@ use clap::ValueEnum;
 use farlog_testkit::jars::{KafkaVersion, workspace};
 
 use crate::command::{self, Failure};
+use crate::product::{self, Profile};
 use clusters::Pair;
 use dataset::DatasetKind;
 use latency::Durations;
 use report::{CatchUp, CatchUpRun, Latency, LatencyRun, Machine, Report, Settings, Tool};
-use tools::{Profile, Tools};
+use tools::Tools;
 
 /// Release of the brokers and of MirrorMaker 2.
 const KAFKA: KafkaVersion = KafkaVersion::V4_3;
@@ -66,6 +67,9 @@ pub(crate) struct Arguments {
     /// Megabytes of each dataset, uncompressed [default: 500, 2000 with --full, 8 with --smoke]
     #[arg(long)]
     megabytes: Option<u64>,
+    /// Measure this binary instead of building one
+    #[arg(long)]
+    farlog: Option<PathBuf>,
     /// Where to write the report as JSON
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
@@ -171,7 +175,9 @@ impl Plan {
             }
         }
         let chosen: Vec<Tool> = self.tools().into_iter().map(|(tool, _)| tool).collect();
-        let tools = tokio::task::block_in_place(|| Tools::prepare(KAFKA, self.profile, &chosen))?;
+        let tools = tokio::task::block_in_place(|| {
+            Tools::new(KAFKA, self.binary(chosen.contains(&Tool::Farlog))?)
+        })?;
         let pair = Pair::start(KAFKA).await?;
         self.measure_tools(&pair, &tools, &mut report).await.map_err(|failure| {
             let complaints = pair.complaints();
@@ -252,6 +258,17 @@ impl Plan {
         .filter(|(choice, ..)| chosen.is_empty() || chosen.contains(choice))
         .map(|(_, tool, runs)| (tool, runs))
         .collect()
+    }
+
+    /// The Farlog to measure, built if it has to be.
+    fn binary(&self, needed: bool) -> Result<PathBuf, Failure> {
+        if let Some(farlog) = &self.arguments.farlog {
+            return Ok(farlog.clone());
+        }
+        if needed {
+            product::build(self.profile)?;
+        }
+        Ok(product::path(self.profile))
     }
 
     fn includes(&self, part: Part) -> bool {

@@ -22,6 +22,7 @@ const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A topic that holds a dataset.
 #[derive(Clone, Debug)]
 pub(crate) struct Preloaded {
+    pub(crate) kind: DatasetKind,
     pub(crate) topic: String,
     pub(crate) records: u64,
     /// Batches as they lie on the source.
@@ -37,6 +38,7 @@ pub(crate) async fn fill(
     logical_bytes_min: u64,
 ) -> Result<Preloaded, Failure> {
     let mut loaded = Preloaded {
+        kind,
         topic: format!("bulk-{}", kind.name()),
         records: 0,
         bytes: 0,

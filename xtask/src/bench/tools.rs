@@ -3,16 +3,15 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
-use farlog_testkit::jars::{KafkaVersion, workspace};
+use farlog_testkit::jars::KafkaVersion;
 use farlog_testkit::process::{Program, Supervised};
 use farlog_testkit::scratch::Scratch;
 
 use super::clusters::Pair;
 use super::report::Tool;
-use crate::command::{self, Failure};
+use crate::command::Failure;
 
 /// The alias of the target cluster; that of the source is another one in every run, so that no run
 /// finds anything of an earlier one.
@@ -68,6 +67,25 @@ const SETTINGS: [(&str, &str); 24] = [
     ("target->SOURCE.enabled", "false"),
 ];
 
+/// Added for compressed sources: their mirror is to be no larger than they are.
+const COMPRESSED_SETTING: &str = "target.producer.compression.type = zstd";
+
+/// What to mirror: a topic of the source, known as `alias`, to `alias.topic`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flow<'a> {
+    pub(crate) alias: &'a str,
+    pub(crate) topic: &'a str,
+    /// Whether the source is compressed with zstd.
+    pub(crate) compressed: bool,
+}
+
+impl Flow<'_> {
+    /// The topic on the target.
+    pub(crate) fn mirror(&self) -> String {
+        format!("{}.{}", self.alias, self.topic)
+    }
+}
+
 /// Where the tools are, and where their files go.
 #[derive(Debug)]
 pub(crate) struct Tools {
@@ -76,45 +94,26 @@ pub(crate) struct Tools {
     scratch: Scratch,
 }
 
-/// Whether to build what is measured as it is released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Profile {
-    Dev,
-    Release,
-}
-
 impl Tools {
-    /// Builds what has to be built.
-    pub(crate) fn prepare(
-        kafka: KafkaVersion,
-        profile: Profile,
-        tools: &[Tool],
-    ) -> Result<Tools, Failure> {
-        let farlog = built_farlog(profile);
-        if tools.contains(&Tool::Farlog) {
-            build_farlog(profile)?;
-        }
-        Ok(Tools {
-            farlog,
-            kafka,
-            scratch: Scratch::new("bench").map_err(Failure::while_doing("making a directory"))?,
-        })
+    /// MirrorMaker 2 of this release, and this binary of Farlog.
+    pub(crate) fn new(kafka: KafkaVersion, farlog: PathBuf) -> Result<Tools, Failure> {
+        let scratch = Scratch::new("bench").map_err(Failure::while_doing("making a directory"))?;
+        Ok(Tools { farlog, kafka, scratch })
     }
 
-    /// Starts a tool that mirrors one topic of the source, known as `alias`, to `alias.topic`.
+    /// Starts a tool on a flow between the two clusters.
     pub(crate) fn start(
         &self,
         tool: Tool,
         pair: &Pair,
-        alias: &str,
-        topic: &str,
+        flow: &Flow<'_>,
     ) -> Result<Supervised, Failure> {
-        let directory = self.scratch.join(alias);
+        let directory = self.scratch.join(flow.alias);
         let settings = directory.join("mm2.properties");
         let logging = directory.join("logging.properties");
         let writing = || Failure::while_doing(format!("writing to {}", directory.display()));
         fs::create_dir_all(&directory).map_err(writing())?;
-        fs::write(&settings, properties(pair, alias, topic)).map_err(writing())?;
+        fs::write(&settings, properties(pair, flow)).map_err(writing())?;
         fs::write(&logging, LOGGING).map_err(writing())?;
         let output = directory.join("output.log");
         let name = tool.name();
@@ -162,10 +161,15 @@ pub(crate) fn farlog_described() -> String {
 pub(crate) fn mirror_maker_described() -> String {
     let settings: Vec<String> =
         SETTINGS.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("dedicated mode, java {}; {}", MIRROR_MAKER_JVM.join(" "), settings.join(", "))
+    format!(
+        "dedicated mode, java {}; {}; for zstd datasets {COMPRESSED_SETTING}",
+        MIRROR_MAKER_JVM.join(" "),
+        settings.join(", ")
+    )
 }
 
-fn properties(pair: &Pair, alias: &str, topic: &str) -> String {
+fn properties(pair: &Pair, flow: &Flow<'_>) -> String {
+    let Flow { alias, topic, compressed } = flow;
     let (source, target) = (pair.source.bootstrap(), pair.target.bootstrap());
     let mut text = format!(
         "clusters = {alias}, {TARGET}\n\
@@ -178,21 +182,8 @@ fn properties(pair: &Pair, alias: &str, topic: &str) -> String {
         let name = name.replace("SOURCE", alias);
         writeln!(text, "{name} = {value}").expect("writing to a String cannot fail");
     }
-    text
-}
-
-fn build_farlog(profile: Profile) -> Result<(), Failure> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--package", "farlog"]).current_dir(workspace());
-    if profile == Profile::Release {
-        cargo.arg("--release");
+    if *compressed {
+        writeln!(text, "{COMPRESSED_SETTING}").expect("writing to a String cannot fail");
     }
-    command::run(&mut cargo)
-}
-
-/// Where cargo puts it.
-fn built_farlog(profile: Profile) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| workspace().join("target"));
-    target.join(if profile == Profile::Release { "release" } else { "debug" }).join("farlog")
+    text
 }
