@@ -36,6 +36,8 @@ pub struct AppOptions {
     pub listen: Listen,
     /// The name of this instance in status.
     pub instance: String,
+    /// The name is this instance's own also after a restart: it then takes its place at once.
+    pub is_named: bool,
     /// The time.
     pub clock: Clock,
     /// How long a drain may take.
@@ -86,7 +88,8 @@ impl BuildError {
 impl App {
     /// Builds leaf to root: clusters, links, statuses, server.
     pub async fn build(options: AppOptions) -> Result<Self, BuildError> {
-        let AppOptions { topology, listen, instance, clock, drain_deadline, live } = options;
+        let AppOptions { topology, listen, instance, is_named, clock, drain_deadline, live } =
+            options;
         let mut clusters = std::collections::BTreeMap::new();
         for (alias, settings) in &topology.clusters {
             let cluster = clusters::options(settings)
@@ -101,7 +104,7 @@ impl App {
                     let end = clusters.get(alias).cloned();
                     end.expect("the settings are accepted only if every link's clusters exist")
                 };
-                let options = links::options(link, &instance);
+                let options = links::options(link, &instance, is_named);
                 links::task(options, end(&link.source), end(&link.target), clock.clone())
             })
             .collect();

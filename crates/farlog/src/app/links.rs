@@ -17,7 +17,7 @@ use crate::settings::topology::{LinkSettings, OnSourceDataLoss, ProducerIds, Sta
 const CONNECT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The link's options for an instance.
-pub fn options(settings: &LinkSettings, instance: &str) -> LinkOptions {
+pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkOptions {
     // The only kind there is: what is not committed is never mirrored.
     let Transactions::CommittedOnly = settings.transactions;
     let mut options = LinkOptions::new(
@@ -44,6 +44,10 @@ pub fn options(settings: &LinkSettings, instance: &str) -> LinkOptions {
     // "Only at start" is an interval that outlives the process.
     options.refresh_interval = settings.refresh_interval.unwrap_or(FOREVER);
     options.config_sync = settings.config_sync.as_ref().map(|sync| sync.policy.clone());
+    if let Some(sync) = &settings.config_sync {
+        options.config_interval = sync.interval;
+    }
+    options.session_timeout = settings.session_timeout.unwrap_or(options.session_timeout);
     options.rate_bytes_per_second = settings.rate_limit_bytes_per_second;
     let limits = settings.limits;
     if let Some(bytes) = limits.memory_bytes {
@@ -56,6 +60,7 @@ pub fn options(settings: &LinkSettings, instance: &str) -> LinkOptions {
         options.in_flight_max = Some(usize::try_from(batches).unwrap_or(usize::MAX));
     }
     options.instance = instance.to_owned();
+    options.static_instance = is_named;
     options
 }
 
