@@ -16,8 +16,18 @@ use crate::settings::topology::{LinkSettings, OnSourceDataLoss, ProducerIds, Sta
 /// Between two attempts to connect; each attempt is several quick ones already.
 const CONNECT_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Who this process is among the instances of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name in status.
+    pub name: String,
+    /// The name stays the same from one start to the next: a restarted instance takes its own place
+    /// again at once, without waiting until its predecessor has been missed.
+    pub is_static: bool,
+}
+
 /// The link's options for an instance.
-pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkOptions {
+pub fn options(settings: &LinkSettings, instance: &Instance) -> LinkOptions {
     // The only kind there is: what is not committed is never mirrored.
     let Transactions::CommittedOnly = settings.transactions;
     let mut options = LinkOptions::new(
@@ -44,10 +54,6 @@ pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkO
     // "Only at start" is an interval that outlives the process.
     options.refresh_interval = settings.refresh_interval.unwrap_or(FOREVER);
     options.config_sync = settings.config_sync.as_ref().map(|sync| sync.policy.clone());
-    if let Some(sync) = &settings.config_sync {
-        options.config_interval = sync.interval;
-    }
-    options.session_timeout = settings.session_timeout.unwrap_or(options.session_timeout);
     options.rate_bytes_per_second = settings.rate_limit_bytes_per_second;
     let limits = settings.limits;
     if let Some(bytes) = limits.memory_bytes {
@@ -59,8 +65,11 @@ pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkO
     if let Some(batches) = limits.in_flight_batches {
         options.in_flight_max = Some(usize::try_from(batches).unwrap_or(usize::MAX));
     }
-    options.instance = instance.to_owned();
-    options.static_instance = is_named;
+    if let Some(timeout) = limits.session_timeout {
+        options.session_timeout = timeout;
+    }
+    options.instance = instance.name.clone();
+    options.static_instance = instance.is_static;
     options
 }
 

@@ -104,7 +104,8 @@ async fn plan_one(
         let why = format!("refused: {from} and {to} are the same cluster ({id})");
         return Err((Outcome::Usage, why));
     }
-    let options = links::options(link, "plan");
+    let instance = links::Instance { name: "plan".to_owned(), is_static: false };
+    let options = links::options(link, &instance);
     let plan = plan_link(&options, &source, &target)
         .await
         .map_err(|error| (Outcome::Unavailable, error.to_string()))?;

@@ -71,8 +71,10 @@ async fn a_published_file_mirrors_tells_how_it_goes_and_drains() {
     first.until("the published status", |_| {
         let output = farlog(&["status", file, "--output", "json", "--check"]);
         let status = json(&String::from_utf8(output.stdout).unwrap());
+        let partition = &status["links"][0]["partitions"][0];
         output.status.code() == Some(0)
-            && status["links"][0]["partitions"][0]["lag"]["known"] == true
+            && partition["state"] == "caught-up"
+            && partition["lag"]["known"] == true
     });
     let after = plan(&place);
     assert!(after.ends_with("every mirror topic is as it should be\n"), "{after}");
