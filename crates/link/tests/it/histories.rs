@@ -45,8 +45,12 @@ async fn survive(seed: u64, base_timestamp_ms: i64, producer_ids: ProducerIds) {
         TopicKind::AppendTime,
         TopicKind::Growing,
     ];
-    let topics =
-        kinds.map(|kind| TopicPlan { name: format!("{prefix}.{kind:?}"), kind, partitions: 2 });
+    let topics = kinds.map(|kind| TopicPlan {
+        name: format!("{prefix}.{kind:?}"),
+        kind,
+        partitions: 2,
+        age_ms: 0,
+    });
     let (source, target) = bootstraps();
     let source = Session::connect(&source).await.unwrap();
     let target = Session::connect(&target).await.unwrap();

@@ -92,6 +92,12 @@ impl PartitionAccount {
         expected(&self.written)
     }
 
+    /// Who was committed last, in the order of offsets.
+    pub fn last_committed(&self) -> Option<&Identity> {
+        let mut backwards = self.written.values().rev();
+        backwards.find(|one| one.outcome == Outcome::Committed).map(|one| &one.identity)
+    }
+
     /// What was committed before the newest truncation, as if that had not happened.
     pub fn expected_before_truncation(&self) -> Vec<Expected> {
         let Some((first, _)) = self.truncated.first_key_value() else { return self.expected() };

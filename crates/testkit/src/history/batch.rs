@@ -11,9 +11,9 @@ use super::session::{HistoryError, Producer};
 /// Decompressed bytes of one batch: ten times what a topic takes by default.
 const BATCH_BYTES_MAX: usize = 10 * 1024 * 1024;
 
-/// How the generator compresses.
+/// How a batch is compressed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Codec(Compression);
+pub struct Codec(Compression);
 
 /// Who writes a batch.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,11 @@ impl Codec {
     ];
 
     /// No compression.
-    pub(super) const NONE: Codec = Codec(Compression::None);
+    pub const NONE: Codec = Codec(Compression::None);
+    /// Gzip.
+    pub const GZIP: Codec = Codec(Compression::Gzip);
+    /// Zstandard.
+    pub const ZSTD: Codec = Codec(Compression::Zstd);
 }
 
 // === impl Stamp ===

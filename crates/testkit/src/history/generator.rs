@@ -55,6 +55,9 @@ pub struct TopicPlan {
     pub kind: TopicKind,
     /// Partitions at the start.
     pub partitions: i32,
+    /// How much older than the history its records are. Two days make it *unarmed*: a target
+    /// forgets the producer id of its mirror.
+    pub age_ms: i64,
 }
 
 /// What to write.
@@ -65,7 +68,7 @@ pub struct GeneratorOptions {
     /// Where.
     pub topics: Vec<TopicPlan>,
     /// Timestamp of the first records, in milliseconds since the epoch; later ones follow at a
-    /// millisecond each, with jitter. Two days ago makes an *unarmed* history, now an armed one.
+    /// millisecond each, with jitter, and all of them by the age of their topic.
     pub base_timestamp_ms: i64,
 }
 
@@ -195,7 +198,7 @@ impl Generator {
             for partition in 0..topic.partitions.len() {
                 let (name, partition) = (&topic.plan.name, partition as i32);
                 let what = || format!("the last transaction of {name}-{partition} ending");
-                super::session::wait_until(what, async || {
+                super::session::wait_until(what, || async {
                     let end = self.session.log_end(name, partition).await?;
                     let data = self.session.fetch(name, partition, end, true).await?;
                     Ok(data.last_stable_offset == data.high_watermark)
@@ -204,6 +207,11 @@ impl Generator {
             }
         }
         Ok(())
+    }
+
+    /// Where it writes.
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
     /// The topics that are written to.
@@ -282,7 +290,7 @@ impl Generator {
             partition: place.partition as i32,
             compacted: topic.plan.kind == TopicKind::Compacted,
             append_time: topic.plan.kind == TopicKind::AppendTime,
-            base_timestamp_ms: self.base_timestamp_ms,
+            base_timestamp_ms: self.base_timestamp_ms - topic.plan.age_ms,
         };
         Contents::new(options, &mut self.random).batch(&mut one.ordinal_next)
     }

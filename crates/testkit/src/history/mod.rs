@@ -6,6 +6,8 @@
 //! - [`reader`]: reads a partition back through raw fetches.
 //! - [`checker`]: compares an account with a mirror, record by record, and names every difference.
 //! - [`plant`]: puts each kind of fault into a copy, to prove that the checker finds it.
+//! - [`orchestrator`]: runs a mirroring program between two clusters and does to it what the
+//!   script says.
 //!
 //! Every record says who it is ([`RecordId`]), so that a finding can name it.
 
@@ -13,6 +15,7 @@ pub mod account;
 pub mod batch;
 pub mod checker;
 pub mod generator;
+pub mod orchestrator;
 pub mod plant;
 pub mod random;
 pub mod reader;

@@ -97,6 +97,23 @@ pub async fn read_partition(
     }
 }
 
+/// The record at the end of a log, if there is one and the cleaner has left it.
+///
+/// # Errors
+/// When the partition cannot be fetched or decoded.
+pub async fn last_record(
+    session: &Session,
+    topic: &str,
+    partition: i32,
+) -> Result<Option<LogRecord>, HistoryError> {
+    let end = session.log_end(topic, partition).await?;
+    let start = session.log_start(topic, partition).await?;
+    if end <= start {
+        return Ok(None);
+    }
+    Ok(read_tail(session, topic, partition, end - 1).await?.pop())
+}
+
 /// Reads what follows an offset, whatever became of its transactions.
 ///
 /// # Errors

@@ -266,7 +266,22 @@ impl Session {
         records: &[LogRecord],
         stamp: &Stamp,
     ) -> Result<Acknowledged, HistoryError> {
-        let bytes = batch::encode(records, Codec::NONE, stamp)?;
+        self.append_compressed(topic, partition, records, stamp, Codec::NONE).await
+    }
+
+    /// Writes records in one batch.
+    ///
+    /// # Errors
+    /// When the broker does not take them, or cannot be asked.
+    pub async fn append_compressed(
+        &self,
+        topic: &str,
+        partition: i32,
+        records: &[LogRecord],
+        stamp: &Stamp,
+        codec: Codec,
+    ) -> Result<Acknowledged, HistoryError> {
+        let bytes = batch::encode(records, codec, stamp)?;
         let what = || format!("appending to {topic}-{partition}");
         let until = Instant::now() + PATIENCE;
         loop {
@@ -329,9 +344,9 @@ impl Session {
 ///
 /// # Errors
 /// When it is not within a minute, or asking fails.
-pub(crate) async fn wait_until(
+pub(crate) async fn wait_until<F: Future<Output = Result<bool, HistoryError>>>(
     what: impl Fn() -> String,
-    is_so: impl AsyncFn() -> Result<bool, HistoryError>,
+    is_so: impl Fn() -> F,
 ) -> Result<(), HistoryError> {
     let until = Instant::now() + PATIENCE;
     while !is_so().await? {

@@ -84,7 +84,7 @@ impl Session {
         let what = || format!("deleting topic {topic}");
         let response = self.cluster.send_controller(&request).await.map_err(asked(what()))?;
         all_well(response.responses.iter().map(|one| one.error_code), what)?;
-        wait_until(what, async || Ok(self.partitions(topic).await? == 0)).await
+        wait_until(what, || async { Ok(self.partitions(topic).await? == 0) }).await
     }
 
     /// Deletes the records before an offset; -1 deletes all up to the high watermark.
@@ -150,7 +150,7 @@ impl Session {
 
     async fn wait_for_partitions(&self, topic: &str, count: i32) -> Result<(), HistoryError> {
         let what = || format!("{topic} having {count} partitions with leaders");
-        wait_until(what, async || {
+        wait_until(what, || async {
             let selection = TopicSelection::one(topic);
             let metadata = self.cluster.metadata(&selection).await.map_err(asked(what()))?;
             let led = metadata.topic(topic).map_or(0, |topic| {

@@ -105,10 +105,11 @@ impl Session {
             ..AddPartitionsToTxnRequest::default()
         };
         let what = || format!("adding {topic}-{partition} to a transaction of {transactional_id}");
-        self.until_passed(&transactional_id, what, async |connection| {
+        let request = &request;
+        self.until_passed(&transactional_id, what, |connection: Connection| async move {
             let newest = ADD_PARTITIONS_VERSION_MAX;
             let version = version_up_to::<AddPartitionsToTxnRequest>(&connection, newest, what)?;
-            let sent = connection.send_version(&request, version).await;
+            let sent = connection.send_version(request, version).await;
             let response = sent.map_err(|error| asked(what())(error.into()))?;
             let topics = response.results_by_topic_v3_and_below.into_iter();
             let partition = topics.flat_map(|topic| topic.results_by_partition).next();
@@ -135,9 +136,10 @@ impl Session {
             committed,
         };
         let what = || format!("ending a transaction of {transactional_id} (commit: {committed})");
-        self.until_passed(&transactional_id, what, async |connection| {
+        let request = &request;
+        self.until_passed(&transactional_id, what, |connection: Connection| async move {
             let version = version_up_to::<EndTxnRequest>(&connection, END_VERSION_MAX, what)?;
-            let sent = connection.send_version(&request, version).await;
+            let sent = connection.send_version(request, version).await;
             let response = sent.map_err(|error| asked(what())(error.into()))?;
             Ok(response.error_code)
         })
@@ -145,11 +147,11 @@ impl Session {
     }
 
     /// Sends to the coordinator until it neither fails nor asks to wait.
-    async fn until_passed(
+    async fn until_passed<F: Future<Output = Result<ErrorCode, HistoryError>>>(
         &self,
         transactional_id: &str,
         what: impl Fn() -> String,
-        send: impl AsyncFn(Connection) -> Result<ErrorCode, HistoryError>,
+        send: impl Fn(Connection) -> F,
     ) -> Result<(), HistoryError> {
         let until = Instant::now() + PATIENCE;
         loop {

@@ -4,6 +4,8 @@
 // Set-up shared by tests: a failure there is a failed test.
 #![allow(clippy::unwrap_used)]
 
+mod copier;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use farlog_testkit::history::account::Outcome;
@@ -30,7 +32,7 @@ const LINK: Producer = Producer { id: 0x464c_0000_0000_0001, epoch: 0, transacti
 const BATCH_RECORDS: usize = 100;
 
 fn plan(name: &str, kind: TopicKind, partitions: i32) -> TopicPlan {
-    TopicPlan { name: name.to_owned(), kind, partitions }
+    TopicPlan { name: name.to_owned(), kind, partitions, age_ms: 0 }
 }
 
 fn now_ms() -> i64 {

@@ -1,0 +1,95 @@
+//! Two clusters, each behind a proxy for the program that mirrors, and open to the test itself.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::script::Side;
+use crate::history::session::HistoryError;
+use crate::kafka::{KafkaCluster, KafkaOptions, KafkaVersion, Listener};
+use crate::proxy::FaultProxy;
+
+/// Source and target.
+#[derive(Debug)]
+pub struct Clusters {
+    source: KafkaCluster,
+    target: KafkaCluster,
+    source_proxy: FaultProxy,
+    target_proxy: FaultProxy,
+}
+
+impl Clusters {
+    /// Starts both.
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub fn start() -> Result<Clusters, HistoryError> {
+        let source_proxy = proxy()?;
+        let target_proxy = proxy()?;
+        // A controller of its own, so that a broker that was killed comes back with a new leader
+        // epoch, as it does in every cluster of more than one node.
+        let source = base(&source_proxy)
+            .controller_apart()
+            .property("transaction.abort.timed.out.transaction.cleanup.interval.ms", 500)
+            .property("log.cleaner.backoff.ms", 500)
+            .property("log.retention.check.interval.ms", 2_000);
+        let target = base(&target_proxy)
+            // Finds within seconds what a broker with the defaults finds within ten minutes.
+            .property("producer.id.expiration.check.interval.ms", 2_000)
+            .property("group.min.session.timeout.ms", 500);
+        Ok(Clusters {
+            source: KafkaCluster::start(source).map_err(fixture("starting the source"))?,
+            target: KafkaCluster::start(target).map_err(fixture("starting the target"))?,
+            source_proxy,
+            target_proxy,
+        })
+    }
+
+    /// The source cluster.
+    pub fn source(&self) -> &KafkaCluster {
+        &self.source
+    }
+
+    /// The target cluster.
+    pub fn target(&self) -> &KafkaCluster {
+        &self.target
+    }
+
+    /// One of them.
+    pub fn cluster(&self, side: Side) -> &KafkaCluster {
+        match side {
+            Side::Source => &self.source,
+            Side::Target => &self.target,
+        }
+    }
+
+    /// What the program that mirrors goes through.
+    pub fn proxy(&self, side: Side) -> &FaultProxy {
+        match side {
+            Side::Source => &self.source_proxy,
+            Side::Target => &self.target_proxy,
+        }
+    }
+
+    /// Where the program that mirrors connects.
+    pub fn bootstrap(&self, side: Side) -> String {
+        self.cluster(side).bootstrap_of(Listener::Proxied)
+    }
+}
+
+fn proxy() -> Result<FaultProxy, HistoryError> {
+    FaultProxy::start()
+        .map_err(|source| HistoryError::System { what: "starting a proxy".to_owned(), source })
+}
+
+fn base(proxy: &FaultProxy) -> KafkaOptions {
+    KafkaOptions::new(KafkaVersion::V4_3).behind(proxy)
+}
+
+pub(super) fn fixture<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> HistoryError {
+    move |error| HistoryError::Fixture { what: what.to_owned(), problem: error.to_string() }
+}
+
+/// Now, in milliseconds since the epoch.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.ok().and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or(0)
+}
