@@ -1,0 +1,7 @@
+//! Kills: instances, networks and brokers fail at random points, and source and mirror are compared
+//! record by record afterwards. `docs/kill-tests.md` says what is covered.
+
+mod events;
+mod fixture;
+mod hazards;
+mod random;
