@@ -102,6 +102,9 @@ impl App {
                     let end = clusters.get(alias).cloned();
                     end.expect("the settings are accepted only if every link's clusters exist")
                 };
+                for setting in links::without_effect(link) {
+                    tracing::warn!(link = link.name, "not yet: {setting} cannot be changed");
+                }
                 let options = links::options(link, &instance);
                 links::task(options, end(&link.source), end(&link.target), clock.clone())
             })

@@ -77,7 +77,7 @@ fn attention(view: &StatusView) -> String {
     for link in &view.links {
         if link.state == "not-running" {
             let _ = writeln!(text, "\n{}", not_running_since(link));
-        } else if !link.why.is_empty() {
+        } else if !link.why.is_empty() && link.state != "standby" {
             let _ = writeln!(text, "\n{}: {}\n  {}", link.link, link.state, link.why);
         }
         for partition in link.partitions.iter().filter(|partition| !partition.why.is_empty()) {

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use super::clusters::SharedCluster;
 use super::supervisor::{LinkFailure, LinkTask};
+use crate::settings::CONFIG_SYNC_INTERVAL_DEFAULT;
 use crate::settings::topology::{LinkSettings, OnSourceDataLoss, ProducerIds, Start, Transactions};
 
 /// Between two attempts to connect; each attempt is several quick ones already.
@@ -71,6 +72,19 @@ pub fn options(settings: &LinkSettings, instance: &Instance) -> LinkOptions {
     options.instance = instance.name.clone();
     options.static_instance = instance.is_static;
     options
+}
+
+/// Says which settings of a link have no effect yet, so that none is ignored in silence.
+pub fn without_effect(settings: &LinkSettings) -> Vec<&'static str> {
+    let sync = settings.config_sync.as_ref();
+    let interval = sync.is_some_and(|sync| sync.interval != CONFIG_SYNC_INTERVAL_DEFAULT);
+    let mut found = Vec::new();
+    found.extend(
+        interval.then_some("the interval of config sync (configs are compared every 30 s)"),
+    );
+    found
+        .extend(settings.limits.fetch_bytes.map(|_| "the limit of fetch bytes per broker (4 MiB)"));
+    found
 }
 
 /// A year: longer than anyone runs a process without a restart.

@@ -3,6 +3,8 @@
 use farlog_link::status::{LinkStatus, PartitionState, PartitionStatus};
 use serde::Serialize;
 
+/// A lag that is mirrored in this time is records on their way, not a backlog.
+const KEEPING_UP_SECONDS: f64 = 1.0;
 /// Samples nearer to each other than this say nothing about a rate.
 const INTERVAL_MS_MIN: i64 = 500;
 
@@ -39,7 +41,7 @@ pub struct Pace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "eta", rename_all = "kebab-case")]
 pub enum Eta {
-    /// There is none.
+    /// There is none, or no more than is mirrored in a second: it keeps up.
     CaughtUp,
     /// If it goes on like this.
     In {
@@ -97,10 +99,11 @@ impl Pace {
         let records = later.records_total.checked_sub(earlier.records_total)?;
         let bytes = later.bytes_total.checked_sub(earlier.bytes_total)?;
         let passed_seconds = passed_ms as f64 / 1_000.0;
+        let records_per_second = records as f64 / passed_seconds;
         Some(Self {
-            records_per_second: records as f64 / passed_seconds,
+            records_per_second,
             bytes_per_second: bytes as f64 / passed_seconds,
-            eta: Eta::between(earlier, later, passed_ms),
+            eta: Eta::between(earlier, later, records_per_second),
         })
     }
 }
@@ -109,18 +112,20 @@ impl Pace {
 
 impl Eta {
     /// What counts is how fast the lag shrinks: the source may be growing all the while.
-    fn between(earlier: &Sample, later: &Sample, passed_ms: i64) -> Self {
+    fn between(earlier: &Sample, later: &Sample, records_per_second: f64) -> Self {
         if later.moving == 0 {
             return Self::Unknown;
         }
-        if later.caught_up || later.lag_records == 0 {
+        let lag = later.lag_records as f64;
+        if later.caught_up || lag <= records_per_second * KEEPING_UP_SECONDS {
             return Self::CaughtUp;
         }
         let shrunk = earlier.lag_records - later.lag_records;
         if shrunk <= 0 {
             return Self::FallingBehind;
         }
-        let eta_ms = later.lag_records as f64 * passed_ms as f64 / shrunk as f64;
+        let passed_ms = (later.at_ms - earlier.at_ms) as f64;
+        let eta_ms = lag * passed_ms / shrunk as f64;
         Self::In { eta_ms: eta_ms as i64 }
     }
 }
@@ -141,6 +146,12 @@ mod tests {
         assert_eq!(pace.records_per_second, 1_000.0);
         assert_eq!(pace.bytes_per_second, 100_000.0);
         assert_eq!(pace.eta, Eta::In { eta_ms: 10_000 });
+    }
+
+    #[test]
+    fn records_on_their_way_are_no_backlog() {
+        let pace = Pace::between(&sample(0, 0, 100), &sample(2_000, 2_000, 1_000)).unwrap();
+        assert_eq!(pace.eta, Eta::CaughtUp);
     }
 
     #[test]
