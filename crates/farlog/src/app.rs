@@ -23,7 +23,6 @@ use crate::http::{BindError, HttpServer, Listen};
 use crate::progress::Progress;
 use crate::settings::topology::Topology;
 use clusters::SharedCluster;
-use links::Instance;
 use signals::StopSignal;
 use statuses::{Snapshot, Statuses};
 use supervisor::{LinkTask, Supervisor};
@@ -35,8 +34,10 @@ pub struct AppOptions {
     pub topology: Topology,
     /// Where metrics and health are served.
     pub listen: Listen,
-    /// Who this process is among the instances of its links.
-    pub instance: Instance,
+    /// The name of this instance in status.
+    pub instance: String,
+    /// The name is this instance's own also after a restart: it then takes its place at once.
+    pub is_named: bool,
     /// The time.
     pub clock: Clock,
     /// How long a drain may take.
@@ -87,7 +88,8 @@ impl BuildError {
 impl App {
     /// Builds leaf to root: clusters, links, statuses, server.
     pub async fn build(options: AppOptions) -> Result<Self, BuildError> {
-        let AppOptions { topology, listen, instance, clock, drain_deadline, live } = options;
+        let AppOptions { topology, listen, instance, is_named, clock, drain_deadline, live } =
+            options;
         let mut clusters = std::collections::BTreeMap::new();
         for (alias, settings) in &topology.clusters {
             let cluster = clusters::options(settings)
@@ -102,10 +104,7 @@ impl App {
                     let end = clusters.get(alias).cloned();
                     end.expect("the settings are accepted only if every link's clusters exist")
                 };
-                for setting in links::without_effect(link) {
-                    tracing::warn!(link = link.name, "not yet: {setting} cannot be changed");
-                }
-                let options = links::options(link, &instance);
+                let options = links::options(link, &instance, is_named);
                 links::task(options, end(&link.source), end(&link.target), clock.clone())
             })
             .collect();

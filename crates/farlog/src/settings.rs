@@ -22,6 +22,9 @@ use self::topology::Topology;
 
 /// How often the source is asked for new topics, where nothing else is said.
 pub const REFRESH_INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
+
+/// How long the other instances wait for one that went silent, unless the file says otherwise.
+pub const SESSION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(6);
 /// How often topic configs are compared, where nothing else is said.
 pub const CONFIG_SYNC_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 

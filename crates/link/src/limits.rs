@@ -79,6 +79,9 @@ pub const ENTRIES_KEPT_MAX: usize = 256;
 /// How often topics, partitions and configs are looked at.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How often configs are read from both clusters.
+pub const CONFIG_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Kafka's least session timeout by default (`group.min.session.timeout.ms`).
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 

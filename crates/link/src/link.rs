@@ -26,7 +26,7 @@ use crate::status::{LinkState, LinkStatus};
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The name would not fit the keys of the state topic.
-    #[error("link name {0:?} may hold letters, digits, `.`, `_`, `-` and `>` only")]
+    #[error("link name {0:?} may hold letters, digits and `._->:` only")]
     Name(String),
     /// Source and target are one cluster.
     #[error(
@@ -128,7 +128,7 @@ impl Link {
 
     fn check(&self) -> Result<(), LinkError> {
         let name = &self.options.name;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._->".contains(c);
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._->:".contains(c);
         if name.is_empty() || !name.chars().all(allowed) {
             return Err(LinkError::Name(name.clone()));
         }

@@ -1,7 +1,6 @@
 //! Looking at the topics of both clusters for a link's plan.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use farlog_client::admin::{ConfigEntry as Described, ConfigResource, ConfigSource as Origin};
 use farlog_client::{Cluster, RequestError, TopicSelection as Asked};
@@ -14,9 +13,6 @@ use crate::session::STATE_TOPIC;
 use crate::topics::{
     ConfigEntry, ConfigSource, MirrorFloor, PatternMatchError, Selected, TimestampBounds,
 };
-
-/// How often configs are read from both clusters.
-const CONFIG_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Topics asked about in one DescribeConfigs request.
 const TOPICS_PER_REQUEST_MAX: usize = 500;
@@ -159,7 +155,7 @@ impl Planner {
         source: &BTreeMap<String, ObservedTopic>,
         target: &BTreeMap<String, ObservedTopic>,
     ) -> (Vec<String>, Vec<String>) {
-        if self.configs_at.is_none_or(|at| at.elapsed() >= CONFIG_INTERVAL) {
+        if self.configs_at.is_none_or(|at| at.elapsed() >= options.config_interval) {
             self.configs_at = Some(Instant::now());
             self.source_configs.clear();
             self.target_configs.clear();

@@ -56,6 +56,8 @@ pub struct LinkOptions {
     pub refresh_interval: Duration,
     /// Which configs are kept in step; `None` for none but the floor.
     pub config_sync: Option<ConfigSyncPolicy>,
+    /// How often configs are read from both clusters.
+    pub config_interval: Duration,
     /// Bound on the bytes fetched per second.
     pub rate_bytes_per_second: Option<u64>,
     /// Bound on the bytes fetched and not yet acknowledged.
@@ -95,6 +97,7 @@ impl LinkOptions {
             replication_factor: -1,
             refresh_interval: limits::REFRESH_INTERVAL,
             config_sync: None,
+            config_interval: limits::CONFIG_INTERVAL,
             rate_bytes_per_second: None,
             memory_bytes: limits::MEMORY_BYTES,
             in_flight_max: None,

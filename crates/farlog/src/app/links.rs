@@ -11,24 +11,13 @@ use tokio::time::sleep;
 
 use super::clusters::SharedCluster;
 use super::supervisor::{LinkFailure, LinkTask};
-use crate::settings::CONFIG_SYNC_INTERVAL_DEFAULT;
 use crate::settings::topology::{LinkSettings, OnSourceDataLoss, ProducerIds, Start, Transactions};
 
 /// Between two attempts to connect; each attempt is several quick ones already.
 const CONNECT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Who this process is among the instances of a link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instance {
-    /// Its name in status.
-    pub name: String,
-    /// The name stays the same from one start to the next: a restarted instance takes its own place
-    /// again at once, without waiting until its predecessor has been missed.
-    pub is_static: bool,
-}
-
 /// The link's options for an instance.
-pub fn options(settings: &LinkSettings, instance: &Instance) -> LinkOptions {
+pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkOptions {
     // The only kind there is: what is not committed is never mirrored.
     let Transactions::CommittedOnly = settings.transactions;
     let mut options = LinkOptions::new(
@@ -55,6 +44,10 @@ pub fn options(settings: &LinkSettings, instance: &Instance) -> LinkOptions {
     // "Only at start" is an interval that outlives the process.
     options.refresh_interval = settings.refresh_interval.unwrap_or(FOREVER);
     options.config_sync = settings.config_sync.as_ref().map(|sync| sync.policy.clone());
+    if let Some(sync) = &settings.config_sync {
+        options.config_interval = sync.interval;
+    }
+    options.session_timeout = settings.session_timeout.unwrap_or(options.session_timeout);
     options.rate_bytes_per_second = settings.rate_limit_bytes_per_second;
     let limits = settings.limits;
     if let Some(bytes) = limits.memory_bytes {
@@ -66,25 +59,9 @@ pub fn options(settings: &LinkSettings, instance: &Instance) -> LinkOptions {
     if let Some(batches) = limits.in_flight_batches {
         options.in_flight_max = Some(usize::try_from(batches).unwrap_or(usize::MAX));
     }
-    if let Some(timeout) = limits.session_timeout {
-        options.session_timeout = timeout;
-    }
-    options.instance = instance.name.clone();
-    options.static_instance = instance.is_static;
+    options.instance = instance.to_owned();
+    options.static_instance = is_named;
     options
-}
-
-/// Says which settings of a link have no effect yet, so that none is ignored in silence.
-pub fn without_effect(settings: &LinkSettings) -> Vec<&'static str> {
-    let sync = settings.config_sync.as_ref();
-    let interval = sync.is_some_and(|sync| sync.interval != CONFIG_SYNC_INTERVAL_DEFAULT);
-    let mut found = Vec::new();
-    found.extend(
-        interval.then_some("the interval of config sync (configs are compared every 30 s)"),
-    );
-    found
-        .extend(settings.limits.fetch_bytes.map(|_| "the limit of fetch bytes per broker (4 MiB)"));
-    found
 }
 
 /// A year: longer than anyone runs a process without a restart.

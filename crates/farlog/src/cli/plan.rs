@@ -104,8 +104,7 @@ async fn plan_one(
         let why = format!("refused: {from} and {to} are the same cluster ({id})");
         return Err((Outcome::Usage, why));
     }
-    let instance = links::Instance { name: "plan".to_owned(), is_static: false };
-    let options = links::options(link, &instance);
+    let options = links::options(link, "plan", false);
     let plan = plan_link(&options, &source, &target)
         .await
         .map_err(|error| (Outcome::Unavailable, error.to_string()))?;

@@ -11,7 +11,6 @@ use indicatif::MultiProgress;
 use super::Outcome;
 use super::check::load_file;
 use super::logging::LoggingArguments;
-use crate::app::links::Instance;
 use crate::app::supervisor::DRAIN_DEADLINE;
 use crate::app::{App, AppOptions, signals};
 use crate::http::Listen;
@@ -34,8 +33,8 @@ pub struct RunArguments {
     /// The name of this instance in `farlog status`; host name and process id if not given.
     ///
     /// Start as many instances of one file as you like: one of them mirrors each link, the others
-    /// stand by. An instance that is given a name takes its own place again at once after a
-    /// restart, so no two that run at the same time may have the same name.
+    /// stand by. With a name of its own that stays the same, a restarted instance takes its place
+    /// at once instead of after the session timeout; two processes of one name end one another.
     #[arg(long, value_name = "NAME", env = "FARLOG_INSTANCE", value_parser = instance_name)]
     pub instance: Option<String>,
     /// Run only the links into these clusters, separated by commas (as MirrorMaker 2's --clusters).
@@ -68,10 +67,8 @@ pub fn run(arguments: &RunArguments) -> io::Result<Outcome> {
     let options = AppOptions {
         topology,
         listen: arguments.listen,
-        instance: Instance {
-            name: arguments.instance.clone().unwrap_or_else(default_instance),
-            is_static: arguments.instance.is_some(),
-        },
+        instance: arguments.instance.clone().unwrap_or_else(default_instance),
+        is_named: arguments.instance.is_some(),
         clock: Clock::system(),
         drain_deadline: Duration::from_secs(arguments.drain_deadline),
         live: is_live.then_some(bars),

@@ -129,6 +129,8 @@ pub struct LinkSettings {
     pub config_sync: Option<ConfigSyncSettings>,
     /// How often the source is asked for new topics and partitions; `None` only once, at start.
     pub refresh_interval: Option<Duration>,
+    /// How long the other instances wait for one that went silent; `None` leaves the default.
+    pub session_timeout: Option<Duration>,
     /// What happens when the source deleted records before they were mirrored.
     pub on_source_data_loss: OnSourceDataLoss,
     /// Bounds; each `None` leaves the link's default.
@@ -200,8 +202,6 @@ pub struct LinkLimits {
     pub in_flight_batches: Option<u32>,
     /// Bytes of all partitions that may be fetched and not yet acknowledged.
     pub memory_bytes: Option<u64>,
-    /// How long the target's group waits for an instance that went silent.
-    pub session_timeout: Option<Duration>,
 }
 
 impl Topology {

@@ -49,6 +49,7 @@ pub(super) fn compile(file: &Mm2File, flow: &Flow, report: &mut Report) -> Optio
         rate_limit_bytes_per_second: None,
         config_sync: sync?,
         refresh_interval: interval(flow, "refresh.topics", REFRESH_INTERVAL_DEFAULT, report),
+        session_timeout: None,
         on_source_data_loss,
         limits: LinkLimits::default(),
     })

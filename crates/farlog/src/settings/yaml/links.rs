@@ -13,7 +13,9 @@ use super::super::topology::{
     Transactions,
 };
 use super::super::values;
-use super::super::{CONFIG_SYNC_INTERVAL_DEFAULT, REFRESH_INTERVAL_DEFAULT};
+use super::super::{
+    CONFIG_SYNC_INTERVAL_DEFAULT, REFRESH_INTERVAL_DEFAULT, SESSION_TIMEOUT_DEFAULT,
+};
 use super::Document;
 use super::document::NodeKind;
 use super::model::{self, Family, Link};
@@ -80,6 +82,10 @@ fn bare_link(
         rate_limit_bytes_per_second: rate,
         config_sync: link.config_sync.enabled.then_some(ConfigSyncSettings { policy, interval }),
         refresh_interval: Some(duration(&link.refresh_interval, REFRESH_INTERVAL_DEFAULT)),
+        session_timeout: link
+            .session_timeout
+            .as_ref()
+            .map(|_| duration(&link.session_timeout, SESSION_TIMEOUT_DEFAULT)),
         on_source_data_loss: match link.on_source_data_loss {
             model::OnSourceDataLoss::Continue => OnSourceDataLoss::Continue,
             model::OnSourceDataLoss::Stop => OnSourceDataLoss::Stop,
@@ -89,11 +95,6 @@ fn bare_link(
             fetch_bytes: size(&link.limits.fetch_bytes),
             in_flight_batches: link.limits.in_flight_batches,
             memory_bytes: size(&link.limits.memory_bytes),
-            session_timeout: link
-                .limits
-                .session_timeout
-                .as_ref()
-                .and_then(|span| values::duration(&span.0).ok()),
         },
     })
 }
@@ -161,6 +162,7 @@ fn family_link(family: &str, place: Place, topics: TopicSelection) -> LinkSettin
             .ok()
             .map(|policy| ConfigSyncSettings { policy, interval: CONFIG_SYNC_INTERVAL_DEFAULT }),
         refresh_interval: Some(REFRESH_INTERVAL_DEFAULT),
+        session_timeout: None,
         on_source_data_loss: OnSourceDataLoss::Continue,
         limits: LinkLimits::default(),
     }

@@ -116,6 +116,10 @@ pub struct Link {
     /// How often the source is asked for new topics and partitions.
     #[schemars(extend("default" = "5s"))]
     pub refresh_interval: Option<Span>,
+    /// How long the other instances wait for one that went silent before one of them takes over.
+    /// The target's brokers accept no less than their `group.min.session.timeout.ms`.
+    #[schemars(extend("default" = "6s"))]
+    pub session_timeout: Option<Span>,
     /// What happens when the source deleted records before they were mirrored.
     #[serde(default)]
     pub on_source_data_loss: OnSourceDataLoss,
@@ -272,10 +276,6 @@ pub struct Limits {
     pub in_flight_batches: Option<u32>,
     /// Bytes of all partitions that may be fetched and not yet acknowledged.
     pub memory_bytes: Option<Size>,
-    /// How long an instance may be silent before another one takes its place. The target's brokers
-    /// must allow it (`group.min.session.timeout.ms`, `group.max.session.timeout.ms`).
-    #[schemars(extend("default" = "6s"))]
-    pub session_timeout: Option<Span>,
 }
 
 /// The JSON Schema of `farlog.yaml`.

@@ -59,7 +59,7 @@ impl LinkFile {
                  target: target\n    \
                  topic-prefixes: [\"{}\"]\n    \
                  refresh-interval: 1s\n    \
-                 limits: {{ session-timeout: {}ms }}\n",
+                 session-timeout: {}ms\n",
             self.source,
             self.target,
             self.name,
