@@ -30,7 +30,16 @@ pub const FETCHED_WAITING_MAX: usize = 2;
 pub const LANES_PER_BROKER: usize = 4;
 
 /// Bytes of all links of a process that may be fetched and not yet acknowledged.
-pub const MEMORY_BYTES: usize = 24 * 1024 * 1024;
+pub const MEMORY_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of fetch buffers that a link keeps for the next fetches.
+pub const FETCH_BUFFERS_KEPT_BYTES: usize = 6 * 1024 * 1024;
+
+/// Buffers of merged batches that a link keeps for the next ones …
+pub const MERGE_BUFFERS_KEPT_MAX: usize = 6;
+
+/// … if they are no larger than this.
+pub const MERGE_BUFFER_BYTES_MAX: usize = 1280 * 1024;
 
 /// Batches of one partition under way: this many on a short round trip …
 pub const IN_FLIGHT_MIN: usize = 5;

@@ -1,4 +1,4 @@
-//! Any bytes as a settings file of either format: it is compiled or refused, and the report renders.
+//! Any bytes as a settings file of either format: compiled or refused, and the report renders.
 //!
 //! ```text
 //! cargo +nightly fuzz run --fuzz-dir fuzz/settings settings -- \

@@ -6,6 +6,8 @@ use std::time::Duration;
 use farlog_client::Cluster;
 
 use super::stop::{Doubt, Interruption, Stop};
+use farlog_wire::records::BufferPool;
+
 use crate::clock::Clock;
 use crate::identity::ClusterCode;
 use crate::limits;
@@ -32,6 +34,8 @@ pub(crate) struct LinkContext {
     pub(crate) target_lanes: TargetLanes,
     pub(crate) state: StateStore,
     pub(crate) state_place: StatePlace,
+    /// Buffers of merged batches, shared by all partitions.
+    pub(crate) merge_buffers: BufferPool,
     pub(crate) producer_id: i64,
     pub(crate) target_code: ClusterCode,
     pub(crate) freshness: Freshness,

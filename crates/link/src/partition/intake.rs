@@ -59,7 +59,12 @@ impl<'a> Intake<'a> {
             context,
             mirror,
             cell,
-            assembler: Assembler::new(limits, context.producer_id, position),
+            assembler: Assembler::new(
+                limits,
+                context.producer_id,
+                position,
+                context.merge_buffers.clone(),
+            ),
             ready: VecDeque::new(),
             stream: None,
             resubscribe_at: Instant::now(),

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 
 use farlog_wire::records::{
-    BatchBuilder, BatchError, BuilderLimits, OutgoingBatch, ProducerStamp, RawBatch, SourceRun,
-    pass_through, rewrite_compressed,
+    BatchBuilder, BatchError, BufferPool, BuilderLimits, OutgoingBatch, ProducerStamp, RawBatch,
+    SourceRun, pass_through, rewrite_compressed,
 };
 
 use crate::identity::PRODUCER_EPOCH;
@@ -89,8 +89,19 @@ impl<T> Default for Open<T> {
 
 impl<T: Clone> Assembler<T> {
     /// Starts at a position read from the target.
-    pub fn new(limits: AssemblerLimits, producer_id: i64, position: Position) -> Self {
-        Self { limits, producer_id, position, builder: BatchBuilder::new(), open: Open::default() }
+    pub fn new(
+        limits: AssemblerLimits,
+        producer_id: i64,
+        position: Position,
+        pool: BufferPool,
+    ) -> Self {
+        Self {
+            limits,
+            producer_id,
+            position,
+            builder: BatchBuilder::with_pool(pool),
+            open: Open::default(),
+        }
     }
 
     /// Where the next record will land, and what source offset is expected next.

@@ -7,10 +7,14 @@ use farlog_client::{Cluster, RequestError, TopicSelection};
 use farlog_wire::error_code::ErrorCode;
 use farlog_wire::messages::api_versions_request::ApiVersionsRequest;
 
+use farlog_wire::records::BufferPool;
+
 use crate::apply::ensure_internal_topic;
 use crate::clock::Clock;
 use crate::identity::{ClusterCode, LinkCode, TaggedId};
-use crate::limits::{ENTRIES_KEPT_MAX, STATE_PARTITIONS};
+use crate::limits::{
+    ENTRIES_KEPT_MAX, MERGE_BUFFER_BYTES_MAX, MERGE_BUFFERS_KEPT_MAX, STATE_PARTITIONS,
+};
 use crate::options::{LinkOptions, ProducerIds};
 use crate::ownership::Lease;
 use crate::partition::LinkContext;
@@ -76,6 +80,7 @@ pub(crate) async fn set_up(
             options.rate_bytes_per_second,
         ),
         target_lanes: TargetLanes::new(options.session_timeout),
+        merge_buffers: BufferPool::new(MERGE_BUFFERS_KEPT_MAX, MERGE_BUFFER_BYTES_MAX),
         source_leaders: Leaders::default(),
         target_leaders,
         state_place: place,

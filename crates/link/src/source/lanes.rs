@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use farlog_client::Cluster;
+use farlog_client::{BufferPool, Cluster, ConnectionOptions};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -11,7 +11,7 @@ use super::lane::{
     Fetched, LaneHandle, LaneLimits, PERMIT_BYTES, SourcePartition, Subscription, fetched_channel,
     lane,
 };
-use crate::limits::LANES_PER_BROKER;
+use crate::limits::{FETCH_BUFFERS_KEPT_BYTES, LANES_PER_BROKER};
 use crate::rate::RateLimiter;
 use crate::topology::Leader;
 
@@ -19,6 +19,7 @@ use crate::topology::Leader;
 #[derive(Debug)]
 pub(crate) struct SourceLanes {
     limits: LaneLimits,
+    buffers: BufferPool,
     open: tokio::sync::Mutex<HashMap<(i32, usize), LaneHandle>>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -43,6 +44,7 @@ impl SourceLanes {
         };
         Self {
             limits,
+            buffers: BufferPool::new(FETCH_BUFFERS_KEPT_BYTES),
             open: tokio::sync::Mutex::new(HashMap::new()),
             tasks: Mutex::new(JoinSet::new()),
         }
@@ -82,7 +84,9 @@ impl SourceLanes {
         if let Some(handle) = open.get(&(broker, number)) {
             return Ok(handle.clone());
         }
-        let connection = cluster.dial(broker, &cluster.connection_options()).await?;
+        let options =
+            ConnectionOptions { buffer_pool: self.buffers.clone(), ..cluster.connection_options() };
+        let connection = cluster.dial(broker, &options).await?;
         let (handle, run) = lane(connection, self.limits.clone());
         let mut tasks = self.tasks.lock().expect("no holder of this lock panics");
         while tasks.try_join_next().is_some() {}
