@@ -13,6 +13,7 @@ mod debian;
 mod demo;
 mod fetch_kafka;
 mod product;
+mod soak;
 mod test;
 mod tidy;
 
@@ -34,6 +35,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Fetch the jars of Apache Kafka and MirrorMaker 2 that tests and benches run
     FetchKafka(fetch_kafka::Arguments),
+    /// Kill instances, networks and brokers a thousand times, and compare every record afterwards
+    Soak(soak::Arguments),
     /// Pass all tests: style, then every test of the workspace against real servers
     Test(test::Arguments),
     /// Check the rules of style that no other tool checks
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Codegen(options) => codegen::run(workspace(), &options).map_err(Failure::new),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::FetchKafka(arguments) => fetch_kafka::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Tidy => tidy::run(),
     };

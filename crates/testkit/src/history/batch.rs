@@ -92,12 +92,11 @@ impl Stamp {
     }
 }
 
-/// One batch with these records, for a produce request.
-pub(super) fn encode(
-    records: &[LogRecord],
-    codec: Codec,
-    stamp: &Stamp,
-) -> Result<Bytes, HistoryError> {
+/// One batch with these records, as a produce request carries it: at offset 0.
+///
+/// # Errors
+/// When there are none, or they do not compress.
+pub fn encode(records: &[LogRecord], codec: Codec, stamp: &Stamp) -> Result<Bytes, HistoryError> {
     let mut writer = BatchWriter::new().compression(codec.0);
     if stamp.transactional {
         writer = writer.transactional();

@@ -1,14 +1,16 @@
 //! One history for each finding about real Kafka that a link has to survive: who forgets producer
 //! ids, what the first batch may do, what take-overs, truncations and cleaners leave behind.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use farlog_testkit::history::Session;
-use farlog_testkit::history::batch::Codec;
+use farlog_testkit::history::batch::{self, Codec, Stamp};
 use farlog_testkit::history::generator::TopicKind;
 use farlog_testkit::history::orchestrator::partition_state;
 use farlog_testkit::history::orchestrator::script::Side;
 use farlog_testkit::history::reader::{PartitionLog, read_partition};
+use farlog_testkit::history::{Producer, Session};
 use farlog_testkit::process::Signal;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
@@ -214,6 +216,71 @@ async fn hazard_09_truncated_and_regrown_source_stops_the_partition() {
     let mirror = read_partition(&history.target, &ahead, 0).await.unwrap();
     assert_eq!(mirror.records.len(), 100, "nothing may follow a divergence");
     history.same(&behind, 0).await;
+}
+
+/// Sequences have 31 bits. Both logs are moved to just before the wrap, as if two billion records
+/// had been mirrored, and then the link goes on across it; no batch may straddle it, since some
+/// brokers refuse that.
+#[tokio::test(flavor = "multi_thread")]
+async fn hazard_q1_sequences_wrap_at_two_to_the_thirty_first() {
+    const WRAP: i64 = 1 << 31;
+    const BEFORE: i64 = WRAP - 100;
+    let mut history = History::alone("wrap").await;
+    let topic = history.topic("orders");
+    history.source.create_topic(&topic, 1, &[("retention.ms", "-1")]).await.unwrap();
+    history.append(&topic, 0, 0, 10).await;
+    history.start(0).await;
+    let mirror = history.same(&topic, 0).await;
+    history.stop(0);
+    let records = records(&topic, 0, 10, 50, now_ms());
+    let link = Producer { id: mirror.batches[0].producer_id, epoch: 0, transactional_id: None };
+    let in_source = at(BEFORE, &batch::encode(&records, Codec::NONE, &Stamp::plain()).unwrap());
+    let stamp = Stamp::idempotent(&link, BEFORE as i32);
+    let in_mirror = at(BEFORE, &batch::encode(&records, Codec::NONE, &stamp).unwrap());
+    let clusters = history.clusters.clone();
+    block_in_place(|| {
+        for (side, log) in [(Side::Source, &in_source), (Side::Target, &in_mirror)] {
+            for broker in clusters.cluster(side).brokers() {
+                broker.kill().unwrap();
+                replace_log(&broker.log_dir().join(format!("{topic}-0")), BEFORE, log);
+                broker.start().unwrap();
+            }
+        }
+    });
+    assert_eq!(history.target.log_end(&topic, 0).await.unwrap(), BEFORE + 50);
+    history.start(0).await;
+    for (first, count) in [(60, 20), (80, 100), (180, 1), (181, 60)] {
+        history.append(&topic, 0, first, count).await;
+    }
+    let mirror = history.same(&topic, 0).await;
+    assert_eq!((mirror.records.len(), mirror.log_start_offset), (231, BEFORE));
+    for batch in &mirror.batches {
+        let straddles = batch.base_offset < WRAP && batch.last_offset >= WRAP;
+        assert!(!straddles, "{batch:?}");
+    }
+}
+
+/// A batch as it stands in a log at this offset. The checksum begins behind these fields.
+fn at(offset: i64, batch: &[u8]) -> Vec<u8> {
+    let mut batch = batch.to_vec();
+    batch[..8].copy_from_slice(&offset.to_be_bytes());
+    // Leader epoch 0, as the broker would have written.
+    batch[12..16].fill(0);
+    batch
+}
+
+/// Puts one segment in the place of all that a partition has.
+fn replace_log(directory: &Path, base_offset: i64, log: &[u8]) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let is_data = ["log", "index", "timeindex", "txnindex", "snapshot"]
+            .iter()
+            .any(|kind| path.extension().is_some_and(|extension| extension == *kind));
+        if is_data {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    fs::write(directory.join(format!("{base_offset:020}.log")), log).unwrap();
 }
 
 /// Finding 16: the cleaner marks batches with a delete horizon; copied to a mirror, the mark makes

@@ -1,0 +1,132 @@
+//! `cargo xtask soak`: the kill tests for longer than a push may take. Rounds of some two hundred
+//! kills each, on clusters of their own; everything that is done is in a log, and one line for each
+//! round and for all of them together is printed at the end.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use farlog_testkit::history::orchestrator::{
+    Clusters, Diary, KillOptions, LinkFile, Summary, run as run_history, topics,
+};
+use farlog_testkit::jars::workspace;
+use farlog_testkit::scratch::Scratch;
+
+use crate::command::{self, Failure};
+
+/// Kills of one round: clusters stay small, and a failure is near what led to it.
+const ROUND_KILLS_MAX: u32 = 250;
+
+/// Broker restarts of one round; four histories of each kind.
+const ROUND_BROKER_RESTARTS: u32 = 8;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// How many instances to kill
+    #[arg(long, default_value_t = 1_000)]
+    kills: u32,
+    /// What decides the histories; each round counts on by one
+    #[arg(long, default_value_t = 1_000)]
+    seed: u64,
+    /// Where to write the logs [default: target/soak]
+    #[arg(long)]
+    log: Option<PathBuf>,
+    /// Use the farlog that is built without optimisation
+    #[arg(long)]
+    debug: bool,
+}
+
+/// Runs the rounds; fails if any record was lost, repeated, reordered or altered.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let directory = arguments.log.clone().unwrap_or_else(|| workspace().join("target/soak"));
+    fs::create_dir_all(&directory)
+        .map_err(Failure::while_doing(format!("creating {}", directory.display())))?;
+    let program = build(arguments.debug)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::while_doing("starting the runtime"))?;
+    let mut summaries = Vec::new();
+    let mut left = arguments.kills;
+    while left > 0 {
+        let kills = left.min(ROUND_KILLS_MAX);
+        left -= kills;
+        let seed = arguments.seed + summaries.len() as u64;
+        let diary = directory.join(format!("seed-{seed}.log"));
+        println!("seed {seed}: {kills} kills, log in {}", diary.display());
+        let diary = Diary::create(&diary).map_err(Failure::while_doing("the log"))?;
+        // A spawned task may block in place, which the history does while it starts processes.
+        let round = runtime.spawn(round(seed, kills, program.clone(), diary));
+        let summary = runtime.block_on(round).map_err(Failure::while_doing("a round"))??;
+        println!("{summary}");
+        summaries.push(summary);
+    }
+    let text = conclusion(&summaries);
+    print!("{text}");
+    let path = directory.join("summary.txt");
+    fs::write(&path, &text).map_err(Failure::while_doing(format!("writing {}", path.display())))?;
+    match summaries.iter().find(|summary| !is_clean(summary)) {
+        Some(bad) => Err(Failure::new(format!("seed {} has findings", bad.seed))),
+        None => Ok(()),
+    }
+}
+
+async fn round(seed: u64, kills: u32, program: PathBuf, diary: Diary) -> Result<Summary, Failure> {
+    let what = || Failure::while_doing(format!("seed {seed}"));
+    let clusters = tokio::task::block_in_place(Clusters::start);
+    let clusters = Arc::new(clusters.map_err(what())?);
+    let options = KillOptions {
+        seed,
+        kills,
+        broker_restarts: ROUND_BROKER_RESTARTS,
+        pace: Duration::from_millis(40),
+        session_timeout: Duration::from_secs(1),
+        catch_up_patience: Duration::from_secs(120),
+    };
+    let scratch = Scratch::new("soak").map_err(Failure::while_doing("making a directory"))?;
+    let link = LinkFile::new("soak", &clusters, "soak-");
+    let command = link.command(&program, scratch.path()).map_err(what())?;
+    run_history(options, clusters, topics("soak-"), command, diary).await.map_err(what())
+}
+
+fn is_clean(summary: &Summary) -> bool {
+    summary.verdict.is_clean() && summary.ended_by_themselves.is_empty() && summary.stopped_cleanly
+}
+
+/// A line for each round, and one for all.
+fn conclusion(summaries: &[Summary]) -> String {
+    let sum = |of: fn(&Summary) -> u64| summaries.iter().map(of).sum::<u64>();
+    let mut text = String::new();
+    for summary in summaries {
+        text.push_str(&format!("{summary}\n"));
+    }
+    text.push_str(&format!(
+        "all: {} kills, {} zombies, {} cuts, {} stalls, {} broker pauses, {} broker restarts, {} \
+         truncations; {} records expected, {} mirrored, {} findings\n",
+        sum(|one| one.kills.into()),
+        sum(|one| one.zombies.into()),
+        sum(|one| one.cuts.into()),
+        sum(|one| one.stalls.into()),
+        sum(|one| one.broker_pauses.into()),
+        sum(|one| one.broker_restarts.into()),
+        sum(|one| one.truncations.into()),
+        sum(|one| one.verdict.mirrors.expected_total),
+        sum(|one| one.verdict.mirrors.mirrored_total),
+        sum(|one| one.verdict.mirrors.findings_total + one.verdict.stuck.len() as u64),
+    ));
+    text
+}
+
+/// Builds the program under test, and says where it is.
+fn build(debug: bool) -> Result<PathBuf, Failure> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "--package", "farlog"]).current_dir(workspace());
+    if !debug {
+        cargo.arg("--release");
+    }
+    command::run(&mut cargo)?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| workspace().join("target"));
+    Ok(target.join(if debug { "debug" } else { "release" }).join("farlog"))
+}
