@@ -85,7 +85,11 @@ async fn round(seed: u64, kills: u32, program: PathBuf, diary: Diary) -> Result<
         catch_up_patience: Duration::from_secs(120),
     };
     let scratch = Scratch::new("soak").map_err(Failure::while_doing("making a directory"))?;
-    let link = LinkFile::new("soak", &clusters, "soak-");
+    let mut link = LinkFile::new("soak", &clusters, "soak-");
+    // Every fourth round with the ids that brokers other than Kafka's need.
+    if seed % 4 == 3 {
+        link = link.field("producer-ids: allocated");
+    }
     let command = link.command(&program, scratch.path()).map_err(what())?;
     run_history(options, clusters, topics("soak-"), command, diary).await.map_err(what())
 }

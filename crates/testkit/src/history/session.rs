@@ -135,8 +135,14 @@ impl Session {
         let what = || format!("listing an offset of {topic}-{partition}");
         let until = Instant::now() + PATIENCE;
         loop {
-            let sent = self.cluster.send_leader(topic, partition, &request).await;
-            let response = sent.map_err(asked(what()))?;
+            let response = match self.cluster.send_leader(topic, partition, &request).await {
+                Ok(response) => response,
+                Err(error) if passes_by(&error) && Instant::now() < until => {
+                    sleep(POLL).await;
+                    continue;
+                }
+                Err(error) => return Err(asked(what())(error)),
+            };
             let one = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
             let one = one.ok_or_else(|| HistoryError::Unanswered { what: what() })?;
             if !one.error_code.is_error() {
@@ -315,7 +321,7 @@ impl Session {
             };
             match found {
                 Ok(connection) => return Ok(connection),
-                Err(error) if error.is_retriable() && Instant::now() < until => {
+                Err(error) if passes_by(&error) && Instant::now() < until => {
                     self.cluster.forget_topic(topic);
                     sleep(POLL).await;
                 }
@@ -356,6 +362,13 @@ pub(crate) async fn wait_until<F: Future<Output = Result<bool, HistoryError>>>(
         sleep(POLL).await;
     }
     Ok(())
+}
+
+/// A cluster whose only broker is not back yet lists neither it nor, for a moment, its topics.
+fn passes_by(error: &RequestError) -> bool {
+    let is_not_back =
+        matches!(error, RequestError::UnknownBroker { .. } | RequestError::UnknownPartition { .. });
+    is_not_back || error.is_retriable()
 }
 
 fn version_up_to<R: Request>(

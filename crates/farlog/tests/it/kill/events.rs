@@ -289,3 +289,36 @@ async fn drained_instance_leaves_no_doubt() {
     }
     history.verdict(&mut generator).await;
 }
+
+/// An outage longer than every timeout: the instance comes back by itself, without a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_outages_are_survived() {
+    let mut history = History::alone("outage").await;
+    let topics = [("orders", TopicKind::Compacted, 1), ("plain", TopicKind::Plain, 2)];
+    let mut generator = history.generator(26, &topics, OLD_MS).await;
+    history.start(0).await;
+    for (side, is_silent) in [(Side::Target, true), (Side::Target, false), (Side::Source, true)] {
+        for _ in 0..20 {
+            generator.step().await.unwrap();
+        }
+        let clusters = history.clusters.clone();
+        let proxy = clusters.proxy(side);
+        // Nothing answers, or nobody is there.
+        if is_silent {
+            proxy.stall();
+        } else {
+            block_in_place(|| {
+                proxy.refuse();
+                proxy.cut();
+            });
+        }
+        let until = Instant::now() + Duration::from_secs(35);
+        while Instant::now() < until {
+            generator.step().await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+        block_in_place(|| proxy.pass());
+    }
+    assert!(history.instances.ended().unwrap().is_empty(), "it gave up");
+    history.verdict(&mut generator).await;
+}

@@ -176,6 +176,26 @@ async fn hazard_04_the_start_is_decided_once() {
     assert_eq!(mirror.records.len(), 50);
 }
 
+/// Finding 8: where ids of our own making are not safe, one id is allocated once and kept; it has
+/// to be as exact as a tagged one.
+#[tokio::test(flavor = "multi_thread")]
+async fn hazard_08_allocated_producer_id_is_as_exact() {
+    let mut history = History::with("h08", |link| link.field("producer-ids: allocated")).await;
+    let topics = [("old", TopicKind::Transactional, 1), ("keys", TopicKind::Compacted, 1)];
+    let mut generator = history.generator(8, &topics, OLD_MS).await;
+    for _ in 0..4 {
+        history.start(0).await;
+        for _ in 0..20 {
+            generator.step().await.unwrap();
+        }
+        history.kill(0);
+    }
+    history.verdict(&mut generator).await;
+    let mirror = read_partition(&history.target, &history.topic("old"), 0).await.unwrap();
+    let id = mirror.batches[0].producer_id;
+    assert!((0..1 << 48).contains(&id), "{id} is not an allocated id");
+}
+
 /// Finding 9: a source that lost records which were mirrored, and went on with others, stops the
 /// partition; one that lost records nobody had mirrored goes on.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Idempotent and transactional producers, as Kafka's clients were before KIP-890: partitions are
 //! added explicitly, and the epoch stays the same from one transaction to the next.
 
-use farlog_client::Connection;
+use farlog_client::{Connection, TopicSelection};
 use farlog_wire::ErrorCode;
 use farlog_wire::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnTopic,
@@ -178,10 +178,13 @@ impl Session {
             };
             // Up to version 3 one key is asked for at a time.
             let node = self.cluster().cached_metadata().brokers.keys().next().copied();
-            let node = node.ok_or_else(|| HistoryError::Unanswered { what: what() })?;
-            let answered = match self.cluster().connection(node).await {
-                Ok(connection) => connection.send_version(&request, 3).await.ok(),
-                Err(_) => None,
+            let answered = match node {
+                Some(node) => match self.cluster().connection(node).await {
+                    Ok(connection) => connection.send_version(&request, 3).await.ok(),
+                    Err(_) => None,
+                },
+                // A cluster whose only broker is not back yet lists none.
+                None => self.cluster().metadata(&TopicSelection::None).await.ok().and(None),
             };
             match answered {
                 Some(found) if !found.error_code.is_error() => {
