@@ -15,7 +15,7 @@ pub const READY_BATCHES_MAX: usize = 2;
 pub const FETCH_PARTITION_BYTES_MAX: i32 = 1024 * 1024;
 
 /// Bytes asked of one broker in one fetch.
-pub const FETCH_BYTES_MAX: i32 = 4 * 1024 * 1024;
+pub const FETCH_BYTES_MAX: i32 = 3 * 1024 * 1024;
 
 /// How long the source may wait for data before it answers an idle fetch.
 pub const FETCH_WAIT_MS: i32 = 250;
@@ -29,17 +29,17 @@ pub const FETCHED_WAITING_MAX: usize = 2;
 /// Connections per source or target broker, shared by the partitions that it leads.
 pub const LANES_PER_BROKER: usize = 4;
 
-/// Bytes of all links of a process that may be fetched and not yet acknowledged.
-pub const MEMORY_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of one link that may be fetched and not yet acknowledged.
+pub const MEMORY_BYTES: usize = 12 * 1024 * 1024;
 
 /// Bytes of fetch buffers that a link keeps for the next fetches.
-pub const FETCH_BUFFERS_KEPT_BYTES: usize = 6 * 1024 * 1024;
+pub const FETCH_BUFFERS_KEPT_BYTES: usize = 12 * 1024 * 1024;
 
 /// Buffers of merged batches that a link keeps for the next ones …
-pub const MERGE_BUFFERS_KEPT_MAX: usize = 6;
+pub const MERGE_BUFFERS_KEPT_MAX: usize = 12;
 
 /// … if they are no larger than this.
-pub const MERGE_BUFFER_BYTES_MAX: usize = 1280 * 1024;
+pub const MERGE_BUFFER_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Batches of one partition under way: this many on a short round trip …
 pub const IN_FLIGHT_MIN: usize = 5;
