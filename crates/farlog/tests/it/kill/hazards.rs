@@ -12,6 +12,7 @@ use farlog_testkit::history::orchestrator::script::Side;
 use farlog_testkit::history::reader::{PartitionLog, read_partition};
 use farlog_testkit::history::{Producer, Session};
 use farlog_testkit::process::Signal;
+use farlog_testkit::proxy::Direction;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
@@ -22,7 +23,7 @@ use super::fixture::{History, OLD_MS, now_ms, records};
 /// first one goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn hazard_01_forgotten_producer_id_lets_no_zombie_write() {
-    let mut history = History::new("h01").await;
+    let mut history = History::alone("h01").await;
     let topics = [("old", TopicKind::Plain, 2)];
     let mut generator = history.generator(1, &topics, OLD_MS).await;
     history.start(0).await;
@@ -42,7 +43,13 @@ async fn hazard_01_forgotten_producer_id_lets_no_zombie_write() {
             })
             .await;
         history.until_forgotten(&history.topic("old"), 0).await;
+        // No answer tells it that it is replaced: only its own lease can.
+        let clusters = history.clusters.clone();
+        let proxy = clusters.proxy(Side::Target);
+        proxy.stall_one_way(Direction::ToClient);
         history.instances.signal(owner, Signal::Continue).unwrap();
+        sleep(Duration::from_millis(500)).await;
+        proxy.resume();
         for _ in 0..20 {
             generator.step().await.unwrap();
         }
