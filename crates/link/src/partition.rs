@@ -16,7 +16,7 @@ use tokio::time::{Duration, sleep};
 pub(crate) use cell::StatusCell;
 pub(crate) use context::{LinkContext, MirrorPartition};
 use continuity::{Continuity, compare_records};
-use intake::diverged;
+use intake::broken;
 use probe::probe;
 use recover::{Recovered, recover};
 use stop::{Doubt, Interruption, Stop};
@@ -136,7 +136,10 @@ async fn check_source(
     let compared =
         compare_records((&source, at_source), (&target, at_mirror), DECOMPRESSED_BATCH_BYTES_MAX);
     match compared {
-        Ok(Continuity::Broken) => Err(diverged(mirror, source_offset, at_source, "then").into()),
+        Ok(Continuity::Broken) => {
+            let last_epoch = recovered.position.source_leader_epoch;
+            Err(broken(context, mirror, last_epoch, (source_offset, at_source)).await.into())
+        }
         Ok(Continuity::Holds) => Ok(()),
         Err(error) => Err(Doubt::source(error.to_string()).into()),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use farlog_client::TopicPartition;
 use farlog_wire::error_code::ErrorCode;
 use farlog_wire::records::{RawBatch, batches, control_type};
 use tokio::time::Instant;
@@ -170,7 +171,8 @@ impl<'a> Intake<'a> {
         match taken.compare(&now) {
             Continuity::Holds => Ok(()),
             Continuity::Broken => {
-                Err(diverged(self.mirror, self.offset, taken.last_offset(), "then").into())
+                let place = (self.offset, taken.last_offset());
+                Err(broken(self.context, self.mirror, self.last_epoch, place).await.into())
             }
         }
     }
@@ -359,13 +361,36 @@ impl<'a> Intake<'a> {
     }
 }
 
-/// The source lost records that are mirrored: its log up to `what` ends at `end_offset`.
-pub(super) fn diverged(
+/// The source has another record at `place.1` than the one that was mirrored; `place.0` is behind
+/// what was mirrored. Where its leader epochs tell the point of divergence, it is named.
+pub(super) async fn broken(
+    context: &LinkContext,
     mirror: &MirrorPartition,
-    mirrored_offset: i64,
-    end_offset: i64,
-    what: &str,
+    last_epoch: i32,
+    place: (i64, i64),
 ) -> Stop {
+    let (mirrored_offset, offset) = place;
+    let name = TopicPartition::new(mirror.source.topic.as_str(), mirror.source.partition);
+    let ends = context.source.offsets_for_leader_epoch([(name.clone(), last_epoch)]).await;
+    let end = ends.get(&name).and_then(|end| end.as_ref().ok()).and_then(|end| end.end_offset);
+    if let Some(end_offset) = end.filter(|&end| last_epoch >= 0 && end < mirrored_offset) {
+        let what = format!("leader epoch {last_epoch}");
+        return diverged(mirror, mirrored_offset, end_offset, &what);
+    }
+    Stop::new(
+        PartitionState::StoppedDiverged,
+        format!(
+            "source partition {}-{} lost records that are mirrored, and has others in their place \
+             under the same leader epoch: the one at offset {offset} is not the one that was \
+             mirrored (up to {mirrored_offset}); the mirror keeps what it has; to follow the \
+             source, delete the mirror topic, which is mirrored again from its start",
+            mirror.source.topic, mirror.source.partition,
+        ),
+    )
+}
+
+/// The source lost records that are mirrored: its log up to `what` ends at `end_offset`.
+fn diverged(mirror: &MirrorPartition, mirrored_offset: i64, end_offset: i64, what: &str) -> Stop {
     Stop::new(
         PartitionState::StoppedDiverged,
         format!(
