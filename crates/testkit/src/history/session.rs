@@ -33,7 +33,7 @@ pub use transactions::Producer;
 const TIMEOUT_MS: i32 = 20_000;
 
 /// How long a history waits for a cluster that restarts.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Between two looks at something that changes by itself.
 const POLL: Duration = Duration::from_millis(50);
