@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use farlog_testkit::process::Supervised;
 
 use super::clusters::Pair;
+use super::disk;
 use super::preload::Preloaded;
 use super::report::{CatchUpReadings, CatchUpRun, CpuOfAll, Tool};
 use super::tools::{Flow, Tools};
@@ -38,6 +39,7 @@ pub(crate) async fn run(
 ) -> Result<CatchUpRun, Failure> {
     let flow = Flow { alias, topic: &dataset.topic, compressed: dataset.kind.is_compressed() };
     let mirror = flow.mirror();
+    disk::settle().await?;
     let brokers_before = cpu_of_brokers(pair)?;
     let started = Instant::now();
     let mut process = tools.start(tool, pair, &flow)?;

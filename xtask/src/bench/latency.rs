@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::clusters::Pair;
 use super::consumer::{Arrival, Consumer};
 use super::dataset::PARTITIONS;
+use super::disk;
 use super::load::{self, Acknowledged, Load};
 use super::report::{LatencyRun, Tool};
 use super::statistics::Latencies;
@@ -47,10 +48,11 @@ pub(crate) async fn run(
     alias: &str,
 ) -> Result<LatencyRun, Failure> {
     let flow = Flow { alias, topic: "steady", compressed: false };
+    disk::settle().await?;
     pair.source.create_topic(flow.topic).await?;
     let process = match tool {
         Tool::None => None,
-        Tool::Farlog | Tool::MirrorMaker2 => Some(tools.start(tool, pair, &flow)?),
+        _ => Some(tools.start(tool, pair, &flow)?),
     };
     let mirror = process.as_ref().map(|_| flow.mirror());
     let observed = observe(pair, process.as_ref(), flow.topic, mirror.as_deref(), durations).await;

@@ -81,39 +81,49 @@ pub(crate) fn verdicts(report: &Report) -> Vec<Verdict> {
 fn uncompressed(report: &Report, dataset: DatasetKind) -> Vec<Verdict> {
     let name = dataset.name();
     let ours = catch_up(report, dataset, Tool::Farlog);
-    let theirs = catch_up(report, dataset, Tool::MirrorMaker2);
+    let mut verdicts = Vec::new();
+    for theirs in [Tool::MirrorMaker2Defaults, Tool::MirrorMaker2] {
+        verdicts.extend(beside(report, dataset, theirs));
+    }
+    verdicts.push(verdict(
+        &format!("{name}: CPU-s/GB, start-up included"),
+        Bound::AtMost(CPU_SECONDS_PER_GB_MAX),
+        median(ours, |run| run.from_start_cpu.tool),
+    ));
+    verdicts.push(verdict(
+        &format!("{name}: peak RSS, MB (highest run)"),
+        Bound::AtMost(PEAK_MEMORY_MB_MAX),
+        ours.and_then(|ours| ours.spread(|run| run.peak_memory_mb)).map(|spread| spread.max),
+    ));
+    verdicts
+}
+
+/// Speed and cost as multiples of a tool's.
+fn beside(report: &Report, dataset: DatasetKind, tool: Tool) -> Vec<Verdict> {
+    let (ours, theirs) = (catch_up(report, dataset, Tool::Farlog), catch_up(report, dataset, tool));
     let faster = |speed: fn(&CatchUpRun) -> f64| ratio(median(ours, speed), median(theirs, speed));
     let cheaper = |cpu: fn(&CatchUpRun) -> f64| ratio(median(theirs, cpu), median(ours, cpu));
+    let (name, other) = (dataset.name(), tool.name());
     vec![
         verdict(
-            &format!("{name}: times as fast as MirrorMaker 2, from start"),
+            &format!("{name}: times as fast as {other}, from start"),
             Bound::AtLeast(SPEED_RATIO_MIN),
             faster(|run| run.mb_per_second_from_start),
         ),
         verdict(
-            &format!("{name}: times as fast as MirrorMaker 2, copying"),
+            &format!("{name}: times as fast as {other}, copying"),
             Bound::AtLeast(SPEED_RATIO_MIN),
             faster(|run| run.mb_per_second),
         ),
         verdict(
-            &format!("{name}: times less CPU per GB than MirrorMaker 2, from start"),
+            &format!("{name}: times less CPU per GB than {other}, from start"),
             Bound::AtLeast(CPU_RATIO_MIN),
             cheaper(|run| run.from_start_cpu.tool),
         ),
         verdict(
-            &format!("{name}: times less CPU per GB than MirrorMaker 2, copying"),
+            &format!("{name}: times less CPU per GB than {other}, copying"),
             Bound::AtLeast(CPU_RATIO_MIN),
             cheaper(|run| run.copying_cpu.tool),
-        ),
-        verdict(
-            &format!("{name}: CPU-s/GB, start-up included"),
-            Bound::AtMost(CPU_SECONDS_PER_GB_MAX),
-            median(ours, |run| run.from_start_cpu.tool),
-        ),
-        verdict(
-            &format!("{name}: peak RSS, MB (highest run)"),
-            Bound::AtMost(PEAK_MEMORY_MB_MAX),
-            ours.and_then(|ours| ours.spread(|run| run.peak_memory_mb)).map(|spread| spread.max),
         ),
     ]
 }

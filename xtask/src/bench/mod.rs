@@ -10,6 +10,7 @@ mod catch_up;
 mod clusters;
 mod consumer;
 mod dataset;
+mod disk;
 mod latency;
 mod limits;
 mod load;
@@ -61,6 +62,9 @@ pub(crate) struct Arguments {
     /// Runs of Farlog and of the relay for each figure [default: 3, 5 with --full, 1 with --smoke]
     #[arg(long)]
     runs: Option<usize>,
+    /// Runs before those that count, for each dataset [default: 2, 5 with --full, 0 with --smoke]
+    #[arg(long)]
+    warm_up_runs: Option<usize>,
     /// Runs of MirrorMaker 2 for each figure [default: 1, 3 with --full]
     #[arg(long)]
     mirror_maker_runs: Option<usize>,
@@ -102,6 +106,8 @@ enum ToolChoice {
     Farlog,
     #[value(name = "mm2")]
     MirrorMaker2,
+    #[value(name = "mm2-defaults")]
+    MirrorMaker2Defaults,
 }
 
 /// The arguments with every default filled in.
@@ -109,6 +115,7 @@ struct Plan {
     mode: &'static str,
     profile: Profile,
     runs: usize,
+    warm_up_runs: usize,
     mirror_maker_runs: usize,
     dataset_bytes: u64,
     durations: Durations,
@@ -144,16 +151,17 @@ fn run_released() -> Result<(), Failure> {
 
 impl Plan {
     fn new(arguments: Arguments) -> Plan {
-        let (mode, runs, mirror_maker_runs, megabytes, seconds) =
+        let (mode, runs, warm_up_runs, mirror_maker_runs, megabytes, seconds) =
             match (arguments.smoke, arguments.full) {
-                (true, _) => ("smoke", 1, 1, 8, 5),
-                (false, false) => ("quick", 3, 1, 500, 20),
-                (false, true) => ("full", 5, 3, 2_000, 30),
+                (true, _) => ("smoke", 1, 0, 1, 8, 5),
+                (false, false) => ("quick", 3, 2, 1, 500, 20),
+                (false, true) => ("full", 5, 5, 3, 2_000, 30),
             };
         Plan {
             mode,
             profile: if arguments.smoke { Profile::Dev } else { Profile::Release },
             runs: arguments.runs.unwrap_or(runs),
+            warm_up_runs: arguments.warm_up_runs.unwrap_or(warm_up_runs),
             mirror_maker_runs: arguments.mirror_maker_runs.unwrap_or(mirror_maker_runs),
             dataset_bytes: arguments.megabytes.unwrap_or(megabytes) * MB,
             durations: Durations {
@@ -217,17 +225,23 @@ impl Plan {
         let dataset = preload::fill(&pair.source, kind, self.dataset_bytes).await?;
         let mut rows = Vec::new();
         for (tool, runs) in self.tools() {
-            if self.skips_mirror_maker(tool, kind != DatasetKind::Large) {
+            if self.skips(tool, kind) {
                 continue;
             }
             let mut row = CatchUp { dataset: kind, tool, runs: Vec::new() };
-            for number in self.first_run(rows.is_empty())..=runs {
+            // Brokers take several times the CPU until their JVMs have compiled what a dataset
+            // makes them do, so the first tool runs some times more. Every tool then finds them
+            // as warm.
+            for number in 1..=if rows.is_empty() { self.warm_up_runs } else { 0 } {
+                let alias = format!("{}w{number}", tool.alias());
+                let run = catch_up::run(pair, tools, tool, &dataset, &alias).await?;
+                say_catch_up(name, tool, &format!("warm-up {number}"), &run);
+            }
+            for number in 1..=runs {
                 let alias = format!("{}{number}", tool.alias());
                 let run = catch_up::run(pair, tools, tool, &dataset, &alias).await?;
-                say_catch_up(name, tool, number, &run);
-                if number > 0 {
-                    row.runs.push(run);
-                }
+                say_catch_up(name, tool, &format!("run {number}"), &run);
+                row.runs.push(run);
             }
             rows.push(row);
         }
@@ -238,7 +252,7 @@ impl Plan {
     async fn latency(&self, pair: &Pair, tools: &Tools) -> Result<Vec<Latency>, Failure> {
         let mut rows = Vec::new();
         for (tool, runs) in [(Tool::None, 1)].into_iter().chain(self.tools()) {
-            if self.skips_mirror_maker(tool, true) {
+            if self.arguments.smoke && tool.is_mirror_maker() {
                 continue;
             }
             let mut row = Latency { tool, runs: Vec::new() };
@@ -253,16 +267,12 @@ impl Plan {
         Ok(rows)
     }
 
-    /// The number of the first run. Brokers take several times the CPU until their JVMs have
-    /// compiled what a dataset makes them do: the first tool runs once more, as number 0, and that
-    /// run does not count. Every tool then finds the brokers as warm.
-    fn first_run(&self, first_tool: bool) -> usize {
-        if first_tool && !self.arguments.smoke { 0 } else { 1 }
-    }
-
-    /// A smoke test has seen enough when MirrorMaker 2 has worked once.
-    fn skips_mirror_maker(&self, tool: Tool, worked: bool) -> bool {
-        self.arguments.smoke && tool == Tool::MirrorMaker2 && worked
+    /// A smoke test has seen enough when each tool has worked once, and who compresses his mirror
+    /// has tuned something.
+    fn skips(&self, tool: Tool, kind: DatasetKind) -> bool {
+        let defaults_compressed = tool == Tool::MirrorMaker2Defaults && kind.is_compressed();
+        let seen = self.arguments.smoke && tool.is_mirror_maker() && kind != DatasetKind::Large;
+        defaults_compressed || seen
     }
 
     /// The tools that were asked for, and how often each runs.
@@ -271,6 +281,7 @@ impl Plan {
         [
             (ToolChoice::Farlog, Tool::Farlog, self.runs),
             (ToolChoice::MirrorMaker2, Tool::MirrorMaker2, self.mirror_maker_runs),
+            (ToolChoice::MirrorMaker2Defaults, Tool::MirrorMaker2Defaults, self.mirror_maker_runs),
         ]
         .into_iter()
         .filter(|(choice, ..)| chosen.is_empty() || chosen.contains(choice))
@@ -324,9 +335,9 @@ impl Plan {
     }
 }
 
-fn say_catch_up(dataset: &str, tool: Tool, number: usize, run: &CatchUpRun) {
+fn say_catch_up(dataset: &str, tool: Tool, which: &str, run: &CatchUpRun) {
     eprintln!(
-        "{dataset}: {} run {number}: {:.0} MB/s, {:.2} CPU-s/GB, {:.0} MB, first record {:.2} s",
+        "{dataset}: {} {which}: {:.0} MB/s, {:.2} CPU-s/GB, {:.0} MB, first record {:.2} s",
         tool.name(),
         run.mb_per_second,
         run.copying_cpu.tool,

@@ -72,7 +72,10 @@ pub(crate) struct Settings {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Tool {
     Farlog,
+    /// Tuned for throughput.
     MirrorMaker2,
+    /// With the clients' defaults, as most published files run it.
+    MirrorMaker2Defaults,
     /// Nobody: the records are consumed where they were produced. Shows what load generator,
     /// consumer and broker cost by themselves.
     None,
@@ -84,14 +87,20 @@ impl Tool {
         match self {
             Tool::Farlog => "farlog",
             Tool::MirrorMaker2 => "mm",
+            Tool::MirrorMaker2Defaults => "mmd",
             Tool::None => "none",
         }
+    }
+
+    pub(crate) fn is_mirror_maker(self) -> bool {
+        matches!(self, Tool::MirrorMaker2 | Tool::MirrorMaker2Defaults)
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Tool::Farlog => "Farlog",
             Tool::MirrorMaker2 => "MirrorMaker 2",
+            Tool::MirrorMaker2Defaults => "MM2 defaults",
             Tool::None => "(source itself)",
         }
     }

@@ -38,9 +38,9 @@ const LOGGING: &str = "status=error\n\
     rootLogger.level=warn\n\
     rootLogger.appenderRef.out.ref=OUT\n";
 
-/// How MirrorMaker 2 is tuned: what a careful operator sets for throughput. Housekeeping that has
-/// nothing to do with copying records is off, in its favour.
-const SETTINGS: [(&str, &str); 24] = [
+/// What any flow between two single brokers needs. Housekeeping that has nothing to do with copying
+/// records is off, in MirrorMaker's favour.
+const SETTINGS: [(&str, &str); 14] = [
     ("tasks.max", "4"),
     ("replication.factor", "1"),
     ("offset.storage.replication.factor", "1"),
@@ -54,6 +54,11 @@ const SETTINGS: [(&str, &str); 24] = [
     ("emit.checkpoints.enabled", "false"),
     ("sync.group.offsets.enabled", "false"),
     ("sync.topic.acls.enabled", "false"),
+    ("target->SOURCE.enabled", "false"),
+];
+
+/// How MirrorMaker 2 is tuned: what a careful operator sets for throughput.
+const TUNING: [(&str, &str); 10] = [
     ("SOURCE.consumer.fetch.min.bytes", "1"),
     ("SOURCE.consumer.fetch.max.bytes", "52428800"),
     ("SOURCE.consumer.max.partition.fetch.bytes", "8388608"),
@@ -64,7 +69,6 @@ const SETTINGS: [(&str, &str); 24] = [
     ("target.producer.max.request.size", "8388608"),
     ("target.producer.buffer.memory", "67108864"),
     ("target.producer.send.buffer.bytes", "1048576"),
-    ("target->SOURCE.enabled", "false"),
 ];
 
 /// Added for compressed sources: their mirror is to be no larger than they are.
@@ -113,12 +117,12 @@ impl Tools {
         let logging = directory.join("logging.properties");
         let writing = || Failure::while_doing(format!("writing to {}", directory.display()));
         fs::create_dir_all(&directory).map_err(writing())?;
-        fs::write(&settings, properties(pair, flow)).map_err(writing())?;
+        fs::write(&settings, properties(tool, pair, flow)).map_err(writing())?;
         fs::write(&logging, LOGGING).map_err(writing())?;
         let output = directory.join("output.log");
         let name = tool.name();
         let program = match tool {
-            Tool::MirrorMaker2 => {
+            Tool::MirrorMaker2 | Tool::MirrorMaker2Defaults => {
                 let class_path =
                     self.kafka.class_path().map_err(Failure::while_doing("MirrorMaker 2"))?;
                 Program::new(name, "java", &directory, &output)
@@ -159,16 +163,21 @@ pub(crate) fn farlog_described() -> String {
 
 /// How MirrorMaker 2 is run, for the report.
 pub(crate) fn mirror_maker_described() -> String {
-    let settings: Vec<String> =
-        SETTINGS.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!(
-        "dedicated mode, java {}; {}; for zstd datasets {COMPRESSED_SETTING}",
-        MIRROR_MAKER_JVM.join(" "),
+    let list = |settings: &[(&str, &str)]| {
+        let settings: Vec<String> =
+            settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         settings.join(", ")
+    };
+    format!(
+        "dedicated mode, java {}; {}; tuned (not for the row of defaults): {}; for zstd datasets \
+         {COMPRESSED_SETTING}",
+        MIRROR_MAKER_JVM.join(" "),
+        list(&SETTINGS),
+        list(&TUNING)
     )
 }
 
-fn properties(pair: &Pair, flow: &Flow<'_>) -> String {
+fn properties(tool: Tool, pair: &Pair, flow: &Flow<'_>) -> String {
     let Flow { alias, topic, compressed } = flow;
     let (source, target) = (pair.source.bootstrap(), pair.target.bootstrap());
     let mut text = format!(
@@ -178,7 +187,8 @@ fn properties(pair: &Pair, flow: &Flow<'_>) -> String {
          {alias}->{TARGET}.enabled = true\n\
          {alias}->{TARGET}.topics = {topic}\n"
     );
-    for (name, value) in SETTINGS {
+    let tuning: &[(&str, &str)] = if tool == Tool::MirrorMaker2Defaults { &[] } else { &TUNING };
+    for (name, value) in SETTINGS.iter().chain(tuning) {
         let name = name.replace("SOURCE", alias);
         writeln!(text, "{name} = {value}").expect("writing to a String cannot fail");
     }

@@ -21,7 +21,7 @@ const FRONT_BYTES_MAX: usize = VARINT_BYTES_MAX + 1 + VARLONG_BYTES_MAX + VARINT
 /// Largest payload of any batch, in bytes: a batch's length is an int32 that counts the header too.
 const PAYLOAD_BYTES_MAX: usize = i32::MAX as usize - (BATCH_HEADER_BYTES - LOG_OVERHEAD_BYTES);
 
-/// A batch of this part of the size that is aimed at is one of many.
+/// A batch that has grown to this part of the size that is aimed at is likely to reach it.
 const BUSY_SHARE: usize = 16;
 
 /// Most records of any batch: the offset delta of the last, and the count, are int32s.
@@ -136,10 +136,12 @@ impl BatchBuilder {
         if self.payload.capacity() == 0 {
             self.payload = self.pool.take();
         }
-        // A busy flow fills the batch: growing step by step would leave a trail of smaller buffers.
-        let busy = batch.bytes().len() >= limits.size_bytes_max / BUSY_SHARE;
-        if self.payload.capacity() == 0 && busy {
-            self.payload.reserve_exact(limits.size_bytes_max);
+        // A busy flow fills the batch: growing step by step would leave a trail of smaller buffers,
+        // and the last doubling more room than is ever used.
+        let wanted = self.payload.len() + batch.bytes().len();
+        if wanted > self.payload.capacity() && wanted >= limits.size_bytes_max / BUSY_SHARE {
+            let room = limits.size_bytes_max.saturating_sub(self.payload.len());
+            self.payload.reserve_exact(room);
         }
         let begin = self.payload.len();
         let before = (self.record_count, self.base_timestamp, self.max_timestamp);
