@@ -1,0 +1,74 @@
+//! What can go wrong, one enum per operation.
+
+use crate::extent::LogId;
+
+/// Something could not be made durable.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another broker opened the same place after us; nothing of ours is accepted any more.
+    #[error("another broker has taken over this store: {by}")]
+    Fenced {
+        /// What is known of it.
+        by: String,
+    },
+    /// The disk or the bucket refused; the store takes nothing more until it is opened again.
+    #[error("{what}: {why}")]
+    Failed {
+        /// What was being done, with its file or object.
+        what: String,
+        /// What the system said.
+        why: String,
+    },
+    /// The store was closed meanwhile.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// A batch was not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// No log of this name.
+    #[error("no log {0:?}")]
+    UnknownLog(LogId),
+    /// It would overwrite.
+    #[error("batch at {base_offset} of log {id:?}, which ends at {end_offset}")]
+    Overlap {
+        /// The log.
+        id: LogId,
+        /// Where the batch begins.
+        base_offset: i64,
+        /// Where the log ends.
+        end_offset: i64,
+    },
+    /// Nothing is taken any more.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Bytes could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// No log of this name.
+    #[error("no log {0:?}")]
+    UnknownLog(LogId),
+    /// Below the start or beyond the end.
+    #[error("offset {offset} of log {id:?}, which reaches from {start_offset} to {end_offset}")]
+    OutOfRange {
+        /// The log.
+        id: LogId,
+        /// The offset.
+        offset: i64,
+        /// Where the log begins.
+        start_offset: i64,
+        /// Where its durable part ends.
+        end_offset: i64,
+    },
+    /// The disk or the bucket refused, or what it gave is damaged.
+    #[error("{what}: {why}")]
+    Failed {
+        /// What was being read, with its file or object.
+        what: String,
+        /// What the system said, or what is wrong with the bytes.
+        why: String,
+    },
+}
