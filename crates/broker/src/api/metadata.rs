@@ -1,0 +1,114 @@
+//! Metadata, versions 0 to 13.
+//!
+//! - One broker leads everything; a topic is there as soon as it is created.
+//! - KIP-516: topics by id; KIP-4: no topics in the request means none from version 1 on, and all
+//!   in version 0.
+//! - `auto.create.topics.enable`, if the broker and the request allow it.
+//! - Authorized operations are not computed: no authorizer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use farlog_wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use farlog_wire::messages::metadata_response::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use farlog_wire::{ErrorCode, VersionRange};
+
+use super::{OPERATIONS_UNKNOWN, RequestContext};
+use crate::catalog::{NewTopic, Topic};
+
+pub(crate) const VERSIONS: VersionRange = VersionRange { min: 0, max: 13 };
+
+pub(super) async fn handle(context: RequestContext, request: MetadataRequest) -> MetadataResponse {
+    let broker = &context.broker;
+    let all = match &request.topics {
+        None => true,
+        Some(topics) => topics.is_empty() && context.version == 0,
+    };
+    let mut topics = Vec::new();
+    if all {
+        topics.extend(broker.catalog.topics().iter().map(|topic| described(&context, topic)));
+    } else {
+        for wanted in request.topics.iter().flatten() {
+            topics.push(find(&context, wanted, request.allow_auto_topic_creation).await);
+        }
+    }
+    MetadataResponse {
+        brokers: vec![MetadataResponseBroker {
+            node_id: broker.node_id,
+            host: broker.advertised.host.clone(),
+            port: i32::from(broker.advertised.port),
+            rack: None,
+        }],
+        cluster_id: Some(broker.cluster_id.clone()),
+        controller_id: broker.node_id,
+        topics,
+        cluster_authorized_operations: OPERATIONS_UNKNOWN,
+        ..MetadataResponse::default()
+    }
+}
+
+async fn find(
+    context: &RequestContext,
+    wanted: &MetadataRequestTopic,
+    may_create: bool,
+) -> MetadataResponseTopic {
+    let catalog = &context.broker.catalog;
+    let Some(name) = &wanted.name else {
+        return match catalog.topic_by_id(wanted.topic_id) {
+            Some(topic) => described(context, &topic),
+            None => MetadataResponseTopic {
+                error_code: ErrorCode::UNKNOWN_TOPIC_ID,
+                name: None,
+                topic_id: wanted.topic_id,
+                topic_authorized_operations: OPERATIONS_UNKNOWN,
+                ..MetadataResponseTopic::default()
+            },
+        };
+    };
+    if let Some(topic) = catalog.topic(name) {
+        return described(context, &topic);
+    }
+    let mut error_code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    if may_create && context.broker.auto_create_topics {
+        let partitions = context.broker.default_partitions;
+        let new = NewTopic { name: name.clone(), partitions, configs: BTreeMap::new() };
+        match catalog.create_topic(new, false).await {
+            Ok(topic) => return described(context, &topic),
+            Err(refusal) if refusal.code == ErrorCode::TOPIC_ALREADY_EXISTS => {
+                if let Some(topic) = catalog.topic(name) {
+                    return described(context, &topic);
+                }
+            }
+            Err(refusal) => error_code = refusal.code,
+        }
+    }
+    MetadataResponseTopic {
+        error_code,
+        name: Some(name.clone()),
+        topic_authorized_operations: OPERATIONS_UNKNOWN,
+        ..MetadataResponseTopic::default()
+    }
+}
+
+fn described(context: &RequestContext, topic: &Arc<Topic>) -> MetadataResponseTopic {
+    let node_id = context.broker.node_id;
+    let partitions =
+        topic.partitions.iter().enumerate().map(|(index, partition)| MetadataResponsePartition {
+            partition_index: i32::try_from(index).unwrap_or(i32::MAX),
+            leader_id: node_id,
+            leader_epoch: partition.leader_epoch(),
+            replica_nodes: vec![node_id],
+            isr_nodes: vec![node_id],
+            ..MetadataResponsePartition::default()
+        });
+    MetadataResponseTopic {
+        name: Some(topic.name.clone()),
+        topic_id: topic.id,
+        is_internal: topic.is_internal(),
+        partitions: partitions.collect(),
+        topic_authorized_operations: OPERATIONS_UNKNOWN,
+        ..MetadataResponseTopic::default()
+    }
+}

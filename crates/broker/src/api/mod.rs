@@ -1,0 +1,162 @@
+//! The APIs: one file each, and the table that both `ApiVersions` and the dispatcher are made from,
+//! so that what is announced and what is served cannot differ.
+
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_producers;
+mod fetch;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use farlog_wire::api_key::UnknownApiKey;
+use farlog_wire::frame::encode_response;
+use farlog_wire::{ApiKey, DecodeError, EncodeError, Reader, Request, VersionRange};
+
+use crate::broker::Shared;
+use crate::connection::Peer;
+
+/// What stands for authorized operations that were not computed (KIP-430).
+pub(crate) const OPERATIONS_UNKNOWN: i32 = i32::MIN;
+
+/// What a handler knows of the request besides its body.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestContext {
+    pub(crate) broker: Arc<Shared>,
+    /// Who is on the other side.
+    #[expect(dead_code, reason = "for the group coordinator")]
+    pub(crate) peer: Arc<Peer>,
+    /// The version that the request came in, and its answer goes out in.
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+    /// What the client calls itself.
+    #[expect(dead_code, reason = "for the group coordinator")]
+    pub(crate) client_id: Option<String>,
+}
+
+/// A request that costs its connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestFault {
+    #[error("{0:?} requests are not supported")]
+    Unsupported(ApiKey),
+    #[error("{key:?} requests are supported in versions {min} to {max}, this one is of {version}")]
+    Version { key: ApiKey, version: i16, min: i16, max: i16 },
+    #[error(transparent)]
+    UnknownApi(#[from] UnknownApiKey),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("the answer cannot be written: {0}")]
+    Encode(#[from] EncodeError),
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServedApi {
+    pub(crate) key: ApiKey,
+    pub(crate) versions: VersionRange,
+}
+
+macro_rules! served {
+    ($($module:ident => $request:ty),* $(,)?) => {
+        /// Every API that is served.
+        pub(crate) const SERVED: &[ServedApi] = &[
+            $(ServedApi { key: <$request as Request>::API_KEY, versions: $module::VERSIONS }),*
+        ];
+
+        /// The version of the header that a request has; 1 for what is not served, whose fields
+        /// every header begins with.
+        pub(crate) fn header_version(key: i16, version: i16) -> i16 {
+            match ApiKey::try_from(key) {
+                $(Ok(<$request as Request>::API_KEY) => {
+                    <$request as Request>::request_header_version(version)
+                })*
+                _ => 1,
+            }
+        }
+
+        /// Serves one request; the answer is a whole frame, `None` if the client wants none.
+        ///
+        /// What a request changes is changed, in order, before the future first waits.
+        pub(crate) async fn serve(
+            context: RequestContext,
+            key: ApiKey,
+            body: Reader,
+        ) -> Result<Option<Bytes>, RequestFault> {
+            $(
+                if key == <$request as Request>::API_KEY {
+                    let request: $request = decode(&context, body, $module::VERSIONS)?;
+                    let (version, correlation_id) = (context.version, context.correlation_id);
+                    // Handlers return a response, or an option of one.
+                    let response: Option<<$request as Request>::Response> =
+                        Box::pin($module::handle(context, request)).await.into();
+                    let Some(response) = response else { return Ok(None) };
+                    let frame = encode_response::<$request>(&response, version, correlation_id)?;
+                    return Ok(Some(frame));
+                }
+            )*
+            Err(RequestFault::Unsupported(key))
+        }
+    };
+}
+
+served! {
+    produce => farlog_wire::messages::produce_request::ProduceRequest,
+    fetch => farlog_wire::messages::fetch_request::FetchRequest,
+    list_offsets => farlog_wire::messages::list_offsets_request::ListOffsetsRequest,
+    metadata => farlog_wire::messages::metadata_request::MetadataRequest,
+    api_versions => farlog_wire::messages::api_versions_request::ApiVersionsRequest,
+    create_topics => farlog_wire::messages::create_topics_request::CreateTopicsRequest,
+    delete_topics => farlog_wire::messages::delete_topics_request::DeleteTopicsRequest,
+    delete_records => farlog_wire::messages::delete_records_request::DeleteRecordsRequest,
+    init_producer_id => farlog_wire::messages::init_producer_id_request::InitProducerIdRequest,
+    offset_for_leader_epoch =>
+        farlog_wire::messages::offset_for_leader_epoch_request::OffsetForLeaderEpochRequest,
+    describe_configs => farlog_wire::messages::describe_configs_request::DescribeConfigsRequest,
+    create_partitions => farlog_wire::messages::create_partitions_request::CreatePartitionsRequest,
+    incremental_alter_configs =>
+        farlog_wire::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest,
+    describe_cluster => farlog_wire::messages::describe_cluster_request::DescribeClusterRequest,
+    describe_producers =>
+        farlog_wire::messages::describe_producers_request::DescribeProducersRequest,
+}
+
+/// Whether an API is served in a version.
+pub(crate) fn serves(key: ApiKey, version: i16) -> bool {
+    SERVED.iter().any(|api| api.key == key && api.versions.contains(version))
+}
+
+/// What a client of a version of ApiVersions that we do not know is told.
+pub(crate) fn unsupported_api_versions(correlation_id: i32) -> Result<Bytes, EncodeError> {
+    let response = api_versions::unsupported();
+    encode_response::<farlog_wire::messages::api_versions_request::ApiVersionsRequest>(
+        &response,
+        0,
+        correlation_id,
+    )
+}
+
+fn decode<R: Request>(
+    context: &RequestContext,
+    mut body: Reader,
+    served: VersionRange,
+) -> Result<R, RequestFault> {
+    let version = context.version;
+    if !served.contains(version) {
+        let VersionRange { min, max } = served;
+        return Err(RequestFault::Version { key: R::API_KEY, version, min, max });
+    }
+    let request = R::decode(&mut body, version)?;
+    body.finish(R::NAME)?;
+    Ok(request)
+}

@@ -1,0 +1,112 @@
+//! The broker as a whole: open, bind, run.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use farlog_store::{Store, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::catalog::{Catalog, CatalogError};
+use crate::clock::Clock;
+use crate::options::{BrokerOptions, HostPort};
+use crate::{maintenance, server};
+
+/// Why a broker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What the cluster knows of itself cannot be read or written.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The store takes nothing.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What every connection and background task shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) cluster_id: String,
+    pub(crate) node_id: i32,
+    pub(crate) advertised: HostPort,
+    pub(crate) auto_create_topics: bool,
+    pub(crate) default_partitions: i32,
+    pub(crate) clock: Clock,
+    pub(crate) catalog: Catalog,
+}
+
+/// A broker that listens, and serves once it is run.
+#[derive(Debug)]
+pub struct Broker {
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Looks at a broker from elsewhere; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct BrokerHandle {
+    address: SocketAddr,
+    cluster_id: String,
+}
+
+impl Broker {
+    /// Reads what the store holds and takes the address.
+    ///
+    /// # Errors
+    /// If the address cannot be had, or the store's logs cannot be read.
+    pub async fn open(options: BrokerOptions) -> Result<Self, OpenError> {
+        let bind = |source| OpenError::Bind { address: options.listen, source };
+        let listener = TcpListener::bind(options.listen).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let advertised = options
+            .advertised
+            .unwrap_or_else(|| HostPort { host: address.ip().to_string(), port: address.port() });
+        let store: Store = options.store;
+        let catalog =
+            Catalog::open(store, options.recovered, options.cluster_id, options.clock.clone())
+                .await?;
+        let shared = Shared {
+            cluster_id: catalog.cluster_id(),
+            node_id: options.node_id,
+            advertised,
+            auto_create_topics: options.auto_create_topics,
+            default_partitions: options.default_partitions,
+            clock: options.clock,
+            catalog,
+        };
+        Ok(Self { shared: Arc::new(shared), listener, address })
+    }
+
+    /// A handle for looking at it.
+    pub fn handle(&self) -> BrokerHandle {
+        let cluster_id = self.shared.cluster_id.clone();
+        BrokerHandle { address: self.address, cluster_id }
+    }
+
+    /// Serves until `shutdown` turns true.
+    pub async fn run(self, shutdown: watch::Receiver<bool>) {
+        let maintaining = maintenance::run(Arc::clone(&self.shared), shutdown.clone());
+        tokio::join!(server::run(self.listener, self.shared, shutdown), maintaining);
+    }
+}
+
+impl BrokerHandle {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The cluster's id.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+}

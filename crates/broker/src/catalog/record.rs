@@ -1,0 +1,36 @@
+//! The changes of a catalog as they are written: JSON, one object each, its field `kind` first.
+//! Stored, so kinds and fields keep their names.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub(crate) enum Record {
+    /// The cluster has an id; the first record of a catalog.
+    Cluster { id: String },
+    /// A broker opened the catalog: the leader epoch rises by one.
+    Started,
+    /// Producer ids below `end` may have been given away.
+    ProducerIds { end: i64 },
+    /// A topic was made.
+    TopicCreated { name: String, id: String, partitions: i32, configs: BTreeMap<String, String> },
+    /// A topic was deleted.
+    TopicDeleted { id: String },
+    /// A topic has so many partitions now.
+    PartitionsAdded { id: String, partitions: i32 },
+    /// These configs are set on a topic now, and no others.
+    ConfigsSet { id: String, configs: BTreeMap<String, String> },
+}
+
+impl Record {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings, integers and maps of strings are always JSON")
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,25 @@
+//! One Kafka cluster seen from inside: a broker that real clients cannot tell from Kafka for what
+//! it serves, and that says *unsupported* for what it does not.
+//!
+//! - [`BrokerOptions`] → [`Broker::open`] → [`Broker::run`].
+//! - `api/`: one file for each API; its first lines say which versions and KIPs it serves.
+//! - `partition/`: what appending to a log means: sequences, transactions, epochs.
+//! - `catalog/`: topics and what else the cluster knows of itself, kept in a log of its own.
+//!
+//! It meets the rest of Farlog in Kafka's bytes only.
+
+mod api;
+mod broker;
+mod catalog;
+mod clock;
+mod connection;
+mod limits;
+mod maintenance;
+mod options;
+mod partition;
+mod server;
+mod topic_configs;
+
+pub use broker::{Broker, BrokerHandle, OpenError};
+pub use clock::Clock;
+pub use options::{BrokerOptions, HostPort};

@@ -1,0 +1,40 @@
+//! The bounds of a broker, each with its unit.
+
+use std::time::Duration;
+
+/// Connections at a time; further ones are closed at once.
+pub(crate) const CONNECTIONS_MAX: usize = 4_096;
+
+/// Produce requests of one connection that may wait for the disk; no further request is read then.
+pub(crate) const PRODUCES_IN_FLIGHT_MAX: usize = 64;
+
+/// Bytes of responses of one connection that may wait for the client to read them.
+pub(crate) const WRITE_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Partitions of one topic, and how many one request may make.
+pub(crate) const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
+
+/// Length of a topic's name, in characters, as Kafka has it.
+pub(crate) const TOPIC_NAME_MAX: usize = 249;
+
+/// Batches by which a producer's repeated request is recognised, as Kafka has it.
+pub(crate) const BATCHES_REMEMBERED: usize = 5;
+
+/// Decompressed bytes of one batch that the broker is ready to look into.
+pub(crate) const DECOMPRESSED_BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Bytes read at once when a log is searched or recovered.
+pub(crate) const SCAN_BYTES: usize = 1024 * 1024;
+
+/// Longest that a fetch may wait, whatever it asks for.
+pub(crate) const FETCH_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How long requests under way may take when the broker stops.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest answer to a fetch, in bytes, whatever it asks for (`fetch.max.bytes` of Kafka).
+pub(crate) const FETCH_BYTES_MAX: i32 = 55 * 1024 * 1024;
+
+/// How long a producer that appends nothing is remembered, in milliseconds
+/// (`producer.id.expiration.ms` of Kafka), counted from its last append.
+pub(crate) const PRODUCER_EXPIRATION_MS: i64 = 86_400_000;

@@ -1,0 +1,4 @@
+//! The broker as its clients see it.
+
+mod clients;
+mod fixture;
