@@ -1,5 +1,5 @@
-//! Bytes that must survive: the logs of one broker, behind the narrowest seam that Kafka's semantics
-//! need.
+//! Bytes that must survive: the logs of one broker, behind the narrowest seam that Kafka's
+//! semantics need.
 //!
 //! A [`Store`] holds many logs. A log is a sequence of record batches with rising offsets, gaps
 //! allowed; the store looks at nothing of a batch but its extent. What was appended is visible to

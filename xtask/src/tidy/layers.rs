@@ -28,8 +28,9 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("xtask", &["farlog-wire", "farlog-client", "farlog-testkit"]),
 ];
 
-/// What any crate's tests may use besides.
-const FOR_TESTS: [&str; 1] = ["farlog-testkit"];
+/// What any crate's tests may use besides: our client is one of the clients that a broker is tested
+/// with.
+const FOR_TESTS: [&str; 2] = ["farlog-testkit", "farlog-client"];
 
 /// All breaches in one manifest.
 pub(super) fn check(file: &Path, text: &str) -> Vec<Violation> {

@@ -1,8 +1,9 @@
 //! ApiVersions, versions 0 to 4.
 //!
 //! - Announces the table of `mod.rs`, in the ranges that are served.
-//! - KIP-511: a version that we do not know is answered in version 0 with `UNSUPPORTED_VERSION` and
-//!   our range (`connection.rs` sees to it); the client's name and version are checked as Kafka does.
+//! - KIP-511: a version that we do not know is answered in version 0 with `UNSUPPORTED_VERSION`
+//!   and our range (`connection.rs` sees to it); name and version of the client are checked as
+//!   Kafka does.
 //! - KIP-584: `metadata.version` is finalized, as clients take it for the sign of KRaft.
 
 use farlog_wire::ErrorCode;

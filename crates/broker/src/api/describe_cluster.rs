@@ -1,7 +1,7 @@
 //! DescribeCluster, versions 0 to 2 (KIP-700).
 //!
 //! - One broker, which is the controller.
-//! - KIP-919: endpoints of controllers are refused with `UNSUPPORTED_ENDPOINT_TYPE`: there are none.
+//! - KIP-919: endpoints of controllers are refused (`UNSUPPORTED_ENDPOINT_TYPE`): there are none.
 //! - Authorized operations are not computed: no authorizer.
 
 use farlog_wire::messages::describe_cluster_request::DescribeClusterRequest;

@@ -1,6 +1,7 @@
 //! DescribeConfigs, versions 1 to 4.
 //!
-//! - Topics: every config of `topic_configs.rs`, with its source; KIP-226: synonyms; KIP-569: types.
+//! - Topics: every config of `topic_configs.rs`, with its source; KIP-226: synonyms; KIP-569:
+//!   types.
 //! - Brokers: the few settings of ours that Kafka has a name for, read-only.
 //! - Documentation strings are not given: Kafka's own are Kafka's.
 

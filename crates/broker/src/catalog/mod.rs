@@ -2,6 +2,8 @@
 //! are taken. Kept in a log of its own, one record for each change, read once at start.
 
 mod record;
+mod replay;
+mod rules;
 mod topic;
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,14 +11,15 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use farlog_store::{AppendError, Batch, LogId, ReadError, RecoveredLog, Store, StoreError};
-use farlog_wire::records::{BatchError, BatchWriter, RawBatch, batches};
+use farlog_wire::records::{BatchError, BatchWriter};
 use farlog_wire::{ErrorCode, Uuid};
 
 use crate::clock::Clock;
-use crate::limits::{PARTITIONS_PER_TOPIC_MAX, SCAN_BYTES, TOPIC_NAME_MAX};
 use crate::partition::{Partition, PartitionOptions};
 use crate::topic_configs::TopicConfigs;
-pub(crate) use record::Record;
+use record::Record;
+use replay::read;
+use rules::{check_name, check_partitions, collide, exists};
 pub(crate) use topic::Topic;
 
 /// The log of the catalog: no topic has this id, which Kafka uses for its own metadata.
@@ -409,122 +412,6 @@ impl Known {
     }
 }
 
-/// What the log says, before any partition is looked at.
-#[derive(Debug, Default)]
-struct Declared {
-    cluster_id: String,
-    topics: BTreeMap<String, DeclaredTopic>,
-    producer_ids_end: i64,
-    starts: i32,
-}
-
-#[derive(Debug)]
-struct DeclaredTopic {
-    id: Uuid,
-    partitions: i32,
-    configs: BTreeMap<String, String>,
-}
-
-impl Declared {
-    fn take(&mut self, record: Record) -> Result<(), String> {
-        let id_of = |id: &str| id.parse::<Uuid>().map_err(|error| error.to_string());
-        match record {
-            Record::Cluster { id } => self.cluster_id = id,
-            Record::Started => self.starts += 1,
-            Record::ProducerIds { end } => self.producer_ids_end = end,
-            Record::TopicCreated { name, id, partitions, configs } => {
-                let topic = DeclaredTopic { id: id_of(&id)?, partitions, configs };
-                self.topics.insert(name, topic);
-            }
-            Record::TopicDeleted { id } => {
-                let id = id_of(&id)?;
-                self.topics.retain(|_, topic| topic.id != id);
-            }
-            Record::PartitionsAdded { id, partitions } => {
-                self.topic(id_of(&id)?)?.partitions = partitions;
-            }
-            Record::ConfigsSet { id, configs } => self.topic(id_of(&id)?)?.configs = configs,
-        }
-        Ok(())
-    }
-
-    fn topic(&mut self, id: Uuid) -> Result<&mut DeclaredTopic, String> {
-        let topic = self.topics.values_mut().find(|topic| topic.id == id);
-        topic.ok_or_else(|| format!("topic {id} was never created"))
-    }
-}
-
-async fn read(store: &Store) -> Result<(Declared, i64), CatalogError> {
-    let mut declared = Declared::default();
-    let mut next_offset = 0;
-    loop {
-        let bytes = store.read(CATALOG, next_offset, SCAN_BYTES, true).await?;
-        if bytes.is_empty() {
-            return Ok((declared, next_offset));
-        }
-        for batch in batches(bytes) {
-            let batch: RawBatch = batch?;
-            batch.verify_crc()?;
-            for record in batch.records()? {
-                let record = record?;
-                let offset = record.offset;
-                let fault = |why: String| CatalogError::Record { offset, why };
-                let value = record.value.unwrap_or_default();
-                let change = Record::from_bytes(value).map_err(fault)?;
-                declared.take(change).map_err(fault)?;
-            }
-            next_offset = batch.header.next_offset();
-        }
-    }
-}
-
 fn log_id(topic: Uuid, partition: i32) -> LogId {
     LogId { topic: topic.0, partition }
-}
-
-/// Kafka's rules for topic names (`org.apache.kafka.common.internals.Topic`).
-fn check_name(name: &str) -> Result<(), Refusal> {
-    let refuse = |message: String| Err(Refusal::new(ErrorCode::INVALID_TOPIC_EXCEPTION, message));
-    if name.is_empty() {
-        return refuse("Topic name is invalid: the empty string is not allowed".to_owned());
-    }
-    if name == "." || name == ".." {
-        return refuse("Topic name is invalid: '.' or '..' is not allowed".to_owned());
-    }
-    if name.len() > TOPIC_NAME_MAX {
-        return refuse(format!(
-            "Topic name is invalid: the length of '{name}' is longer than the max allowed length \
-             {TOPIC_NAME_MAX}"
-        ));
-    }
-    let legal = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    if !name.chars().all(legal) {
-        return refuse(format!(
-            "Topic name is invalid: '{name}' contains one or more characters other than ASCII \
-             alphanumerics, '.', '_' and '-'"
-        ));
-    }
-    Ok(())
-}
-
-fn check_partitions(partitions: i32) -> Result<(), Refusal> {
-    if (1..=PARTITIONS_PER_TOPIC_MAX).contains(&partitions) {
-        return Ok(());
-    }
-    let message = format!("Number of partitions must be from 1 to {PARTITIONS_PER_TOPIC_MAX}.");
-    Err(Refusal::new(ErrorCode::INVALID_PARTITIONS, message))
-}
-
-/// Metric names turn dots into underscores, so Kafka refuses names that differ in those alone.
-fn collide(one: &str, other: &str) -> bool {
-    one == other || one.replace('.', "_") == other.replace('.', "_")
-}
-
-fn exists(name: &str, other: &str) -> Refusal {
-    if name == other {
-        let message = format!("Topic '{name}' already exists.");
-        return Refusal::new(ErrorCode::TOPIC_ALREADY_EXISTS, message);
-    }
-    let message = format!("Topic '{name}' collides with existing topic: {other}");
-    Refusal::new(ErrorCode::INVALID_TOPIC_EXCEPTION, message)
 }

@@ -27,8 +27,7 @@ impl Partition {
     }
 }
 
-/// Where the log may begin; `None` if all of it is kept. The newest segment is kept in any case, but
-/// for its age.
+/// Where the log may begin; `None` if all of it is kept. The newest segment goes for its age only.
 fn start_after(segments: &[SegmentFacts], rule: Retention, now_ms: i64) -> Option<i64> {
     let mut start_offset = None;
     let mut rest: u64 = segments.iter().map(|segment| segment.size_bytes).sum();
