@@ -2,6 +2,7 @@
 //!
 //! stdout is data, stderr is talk.
 
+pub mod broker;
 pub mod check;
 pub mod explain;
 pub mod lag;
@@ -55,6 +56,12 @@ pub enum Command {
     /// so long that it may be more by now; `?` that it was never known.
     #[command(after_help = Outcome::help())]
     Lag(lag::LagArguments),
+    /// A Kafka-compatible broker in one process: for trying things out, for tests, for small
+    /// clusters.
+    ///
+    /// Clients connect to it as to Apache Kafka. What it does not serve it refuses as unsupported.
+    #[command(after_help = Outcome::help())]
+    Broker(broker::BrokerArguments),
     /// Read a settings file and report every mistake in it; nothing is contacted.
     Check(check::CheckArguments),
     /// Print the JSON Schema of farlog.yaml, for editors.
@@ -87,6 +94,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Command::Plan(plan) => plan::run(plan, &mut data),
         Command::Status(status) => status::run(status, &mut data),
         Command::Lag(lag) => lag::run(lag, &mut data),
+        Command::Broker(broker) => broker::run(broker),
         Command::Check(check) => check::run(check, &mut data, &mut talk),
         Command::Schema(schema) => schema::run(schema, &mut data),
         Command::Explain(explain) => explain::run(explain, &mut data, &mut talk),

@@ -1,0 +1,106 @@
+//! `farlog broker`: one embedded cluster, until a signal.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use clap::Args;
+use farlog_broker::{Broker, BrokerOptions, HostPort};
+use indicatif::MultiProgress;
+use tokio::sync::watch;
+
+use super::Outcome;
+use super::logging::LoggingArguments;
+use crate::app::signals;
+
+/// Arguments of `farlog broker`.
+#[derive(Debug, Args)]
+pub struct BrokerArguments {
+    /// Where to listen: IP:PORT; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9092")]
+    pub listen: SocketAddr,
+    /// What clients are told to connect to: HOST:PORT; the address listened on if not given.
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
+    pub advertised: Option<HostPort>,
+    /// The broker's id.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(i32).range(0..))]
+    pub node_id: i32,
+    /// The id of the cluster, if it is to have a certain one.
+    #[arg(long, value_name = "ID")]
+    pub cluster_id: Option<String>,
+    /// Partitions of a topic whose creator does not say how many.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub default_partitions: i32,
+    /// Refuse unknown topics instead of making them.
+    #[arg(long)]
+    pub no_auto_create_topics: bool,
+    /// How to log.
+    #[command(flatten)]
+    pub logging: LoggingArguments,
+}
+
+/// Serves until a signal. Prints the address on stdout once it listens.
+///
+/// # Errors
+/// If output cannot be written.
+pub fn run(arguments: &BrokerArguments) -> io::Result<Outcome> {
+    let started = arguments.logging.start("info", &MultiProgress::new())?;
+    if started != Outcome::Done {
+        return Ok(started);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serve(arguments));
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
+    let mut signals = signals::listen()?;
+    let options = BrokerOptions {
+        advertised: arguments.advertised.clone(),
+        node_id: arguments.node_id,
+        cluster_id: arguments.cluster_id.clone(),
+        default_partitions: arguments.default_partitions,
+        auto_create_topics: !arguments.no_auto_create_topics,
+        ..BrokerOptions::in_memory(arguments.listen)
+    };
+    let broker = match Broker::open(options).await {
+        Ok(broker) => broker,
+        Err(error) => {
+            writeln!(io::stderr(), "error: {error}")?;
+            return Ok(Outcome::Machine);
+        }
+    };
+    let handle = broker.handle();
+    let (address, cluster_id) = (handle.address(), handle.cluster_id());
+    tracing::info!("cluster {cluster_id} at {address}; records are kept in memory only");
+    writeln!(io::stdout(), "{address}")?;
+    let (stop, stopping) = watch::channel(false);
+    let mut serving = tokio::spawn(broker.run(stopping));
+    tokio::select! {
+        Some(signal) = signals.recv() => tracing::info!("{}: stopping", signal.name()),
+        ended = &mut serving => {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the broker failed");
+            }
+            return Ok(Outcome::Failed);
+        }
+    }
+    stop.send_replace(true);
+    tokio::select! {
+        _ = &mut serving => Ok(Outcome::Done),
+        Some(signal) = signals.recv() => Ok(signal.exit()),
+    }
+}
+
+fn host_port(text: &str) -> Result<HostPort, String> {
+    let wrong = || "HOST:PORT, for instance broker.example:9092".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse().map_err(|_| wrong())?;
+    let host = host.trim_matches(['[', ']']);
+    if host.is_empty() {
+        return Err(wrong());
+    }
+    Ok(HostPort { host: host.to_owned(), port })
+}
