@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Merged batches stay below this: Kafka's default `max.message.bytes` is 1,048,588.
 pub const MERGED_BATCH_BYTES_MAX: usize = 1_000_000;
 
+/// Compressed batches of this size and more pass as they are, also with `recompress`.
+pub const PASSED_THROUGH_BYTES_MIN: usize = 64 * 1024;
+
 /// Gaps that one batch may contain; beyond it the batch is cut, which bounds a state record.
 pub const RUNS_PER_BATCH_MAX: usize = 8_192;
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use farlog_wire::records::Compression;
+
 use crate::limits;
 use crate::topics::config_sync::ConfigSyncPolicy;
 use crate::topics::filter::TopicSelection;
@@ -66,6 +68,9 @@ pub struct LinkOptions {
     pub in_flight_max: Option<usize>,
     /// Bytes asked of one partition in one fetch.
     pub fetch_partition_bytes_max: i32,
+    /// Compress what is merged with this, and merge small compressed batches, too; `None` leaves
+    /// batches with the compression that they have.
+    pub recompress: Option<Compression>,
     /// Which producer ids to write with.
     pub producer_ids: ProducerIds,
     /// The target's `producer.id.expiration.ms`, where it may not be read from the brokers.
@@ -102,6 +107,7 @@ impl LinkOptions {
             memory_bytes: limits::MEMORY_BYTES,
             in_flight_max: None,
             fetch_partition_bytes_max: limits::FETCH_PARTITION_BYTES_MAX,
+            recompress: None,
             producer_ids: ProducerIds::Auto,
             producer_id_expiration_ms: None,
             on_source_data_loss: OnSourceDataLoss::Continue,

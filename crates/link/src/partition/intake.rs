@@ -55,7 +55,10 @@ impl<'a> Intake<'a> {
         cell: &'a StatusCell,
         position: Position,
     ) -> Self {
-        let limits = AssemblerLimits { merged_bytes_max: MERGED_BATCH_BYTES_MAX };
+        let limits = AssemblerLimits {
+            merged_bytes_max: MERGED_BATCH_BYTES_MAX,
+            recompress: context.options.recompress,
+        };
         Self {
             context,
             mirror,

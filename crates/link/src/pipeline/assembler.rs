@@ -1,18 +1,19 @@
 //! Turns fetched batches into batches ready to append, each with the source offsets it holds.
 //!
 //! Small uncompressed batches are merged, because the cost of mirroring is produce requests, not
-//! bytes. Whole compressed batches pass through. Whatever a broker would refuse as it is (holes
+//! bytes. Whole compressed batches pass through, unless they are small and the operator chose to
+//! have such merged and compressed again. Whatever a broker would refuse as it is (holes
 //! left by compaction, LogAppendTime, a batch entered in the middle) is rewritten. Pure.
 
 use std::collections::VecDeque;
 
 use farlog_wire::records::{
-    BatchBuilder, BatchError, BufferPool, BuilderLimits, OutgoingBatch, ProducerStamp, RawBatch,
-    SourceRun, pass_through, rewrite_compressed,
+    BatchBuilder, BatchError, BufferPool, BuilderLimits, Compression, OutgoingBatch, ProducerStamp,
+    RawBatch, SourceRun, pass_through, rewrite_compressed,
 };
 
 use crate::identity::PRODUCER_EPOCH;
-use crate::limits::{DECOMPRESSED_BATCH_BYTES_MAX, RUNS_PER_BATCH_MAX};
+use crate::limits::{DECOMPRESSED_BATCH_BYTES_MAX, PASSED_THROUGH_BYTES_MIN, RUNS_PER_BATCH_MAX};
 use crate::position::{Position, records_before_wrap, sequence_at};
 use crate::state::{Entry, Run};
 
@@ -21,6 +22,9 @@ use crate::state::{Entry, Run};
 pub struct AssemblerLimits {
     /// Largest batch to make by merging, in bytes.
     pub merged_bytes_max: usize,
+    /// Compress what is merged, and merge small compressed batches, too; `None` leaves batches with
+    /// the compression that they have.
+    pub recompress: Option<Compression>,
 }
 
 /// A batch ready to append.
@@ -74,6 +78,8 @@ struct Open<T> {
     source_leader_epoch: i32,
     first_timestamp_ms: i64,
     tickets: Vec<T>,
+    /// What the batch is to be compressed with.
+    compression: Compression,
 }
 
 impl<T> Default for Open<T> {
@@ -83,6 +89,7 @@ impl<T> Default for Open<T> {
             source_leader_epoch: -1,
             first_timestamp_ms: -1,
             tickets: Vec::new(),
+            compression: Compression::None,
         }
     }
 }
@@ -138,11 +145,17 @@ impl<T: Clone> Assembler<T> {
         }
         let compressed = header.attributes.compression().is_compressed();
         let large = header.size_bytes() > self.limits.merged_bytes_max / 2;
-        let outcome = if compressed || large {
-            self.flush(ready);
-            self.push_alone(batch, from, ticket, ready)
-        } else {
-            self.merge(batch, from, ticket, ready)
+        let outcome = match self.limits.recompress {
+            Some(_) if !compressed => self.merge(batch, from, ticket, ready),
+            Some(_) if header.size_bytes() < PASSED_THROUGH_BYTES_MIN => {
+                let plain = batch.decompressed(DECOMPRESSED_BATCH_BYTES_MAX);
+                plain.and_then(|plain| self.merge(&plain, from, ticket, ready))
+            }
+            None if !compressed && !large => self.merge(batch, from, ticket, ready),
+            _ => {
+                self.flush(ready);
+                self.push_alone(batch, from, ticket, ready)
+            }
         };
         outcome.map_err(|source| AssemblerError::Batch { offset: header.base_offset, source })
     }
@@ -153,7 +166,13 @@ impl<T: Clone> Assembler<T> {
             return;
         }
         let open = std::mem::take(&mut self.open);
-        let batch = self.builder.finish(self.stamp());
+        let stamp = self.stamp();
+        let batch = if open.compression.is_compressed() {
+            let compressed = self.builder.finish_compressed(open.compression, stamp);
+            compressed.expect("compressing into memory cannot fail, and `merge` keeps the bounds")
+        } else {
+            self.builder.finish(stamp)
+        };
         self.assembled(batch, open, ready);
     }
 
@@ -181,6 +200,7 @@ impl<T: Clone> Assembler<T> {
                 if !self.is_open() {
                     self.open.source_leader_epoch = batch.header.partition_leader_epoch;
                     self.open.first_timestamp_ms = appended.first_timestamp_ms;
+                    self.open.compression = self.limits.recompress.unwrap_or(Compression::None);
                     ticketed = false;
                 }
                 self.open.extend(&appended.runs);
@@ -220,6 +240,7 @@ impl<T: Clone> Assembler<T> {
                 source_leader_epoch: batch.header.partition_leader_epoch,
                 first_timestamp_ms: batch.header.base_timestamp,
                 tickets: vec![ticket.clone()],
+                compression: batch.header.attributes.compression(),
             };
             self.assembled(outgoing, open, ready);
             return Ok(());
@@ -237,6 +258,7 @@ impl<T: Clone> Assembler<T> {
                 first_timestamp_ms: rewritten.first_timestamp_ms,
                 tickets: vec![ticket.clone()],
                 runs: Vec::new(),
+                compression: batch.header.attributes.compression(),
             };
             open.extend(&rewritten.runs);
             self.assembled(rewritten.batch, open, ready);
@@ -297,3 +319,6 @@ impl<T> Open<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
