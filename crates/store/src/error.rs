@@ -40,6 +40,24 @@ pub enum AppendError {
         /// Where the log ends.
         end_offset: i64,
     },
+    /// It is not one whole record batch with these offsets.
+    #[error("what comes at {base_offset} of log {id:?} is not a batch: {why}")]
+    NotABatch {
+        /// The log.
+        id: LogId,
+        /// Where it should begin.
+        base_offset: i64,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Too much waits to be written; tried again later it may be taken.
+    #[error("{waiting_bytes} bytes wait to be written, and {waiting_bytes_max} may")]
+    Busy {
+        /// What waits.
+        waiting_bytes: usize,
+        /// What may wait.
+        waiting_bytes_max: usize,
+    },
     /// Nothing is taken any more.
     #[error(transparent)]
     Store(#[from] StoreError),

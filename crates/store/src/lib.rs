@@ -4,12 +4,26 @@
 //! A [`Store`] holds many logs. A log is a sequence of record batches with rising offsets, gaps
 //! allowed; the store looks at nothing of a batch but its extent. What was appended is visible to
 //! readers when it is durable, in the order of the appends.
+//!
+//! On disk, `docs/adr/0007` says why: all logs share one write-ahead log (`wal/`), written by one
+//! thread that syncs everything waiting at once. `logs` knows where every batch is, `queue` is what
+//! stands between those who append and the one who writes, `recover` reads it all again at start.
 
+mod disk_logs;
 mod error;
 mod extent;
+mod limits;
+mod logs;
 mod memory;
+mod options;
+mod piece;
+mod queue;
+mod read;
+mod recover;
 mod store;
+mod wal;
 
 pub use error::{AppendError, ReadError, StoreError};
 pub use extent::{Batch, Checkpoint, Extent, LogId, RecoveredLog, SegmentFacts};
+pub use options::{OpenError, Recovery, RecoveryReport, StoreOptions};
 pub use store::{Durable, Store};

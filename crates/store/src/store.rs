@@ -3,26 +3,53 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
+use crate::disk_logs::DiskLogs;
 use crate::error::{AppendError, ReadError, StoreError};
 use crate::extent::{Batch, Checkpoint, Extent, LogId, SegmentFacts};
 use crate::memory::MemoryLogs;
+use crate::options::{OpenError, Recovery, StoreOptions};
+use crate::read::Wanted;
+use crate::wal::disk::{Disk, SystemDisk};
 
 /// Resolves when what was done is durable, in the order in which things were done.
-pub struct Durable(Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>);
+#[derive(Debug)]
+pub struct Durable(Answer);
 
-/// The logs of one broker; a cheap handle.
+#[derive(Debug)]
+enum Answer {
+    Known(Result<(), StoreError>),
+    Waiting(oneshot::Receiver<Result<(), StoreError>>),
+}
+
+/// The logs of one broker; a cheap handle. When the last one is dropped, what was taken is written
+/// and the place is free for another store; that may take as long as the disk does.
 #[derive(Clone, Debug)]
 pub struct Store {
-    logs: Arc<MemoryLogs>,
+    logs: Backend,
+}
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Memory(Arc<MemoryLogs>),
+    Disk(Arc<DiskLogs>),
 }
 
 impl Durable {
     fn now() -> Self {
-        Self(Box::pin(std::future::ready(Ok(()))))
+        Self(Answer::Known(Ok(())))
+    }
+
+    pub(crate) fn refused(why: StoreError) -> Self {
+        Self(Answer::Known(Err(why)))
+    }
+
+    pub(crate) fn waiting(answer: oneshot::Receiver<Result<(), StoreError>>) -> Self {
+        Self(Answer::Waiting(answer))
     }
 }
 
@@ -30,52 +57,97 @@ impl Future for Durable {
     type Output = Result<(), StoreError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(context)
-    }
-}
-
-impl std::fmt::Debug for Durable {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Durable")
+        match &mut self.0 {
+            Answer::Known(result) => Poll::Ready(result.clone()),
+            Answer::Waiting(answer) => {
+                let answer = ready!(Pin::new(answer).poll(context));
+                let result = answer.unwrap_or(Err(StoreError::Closed));
+                self.0 = Answer::Known(result.clone());
+                Poll::Ready(result)
+            }
+        }
     }
 }
 
 impl Store {
     /// A store whose logs end with the process: durable means held in memory.
     pub fn in_memory() -> Self {
-        Self { logs: Arc::default() }
+        Self { logs: Backend::Memory(Arc::default()) }
+    }
+
+    /// Opens the store in a directory, and says what was found there.
+    ///
+    /// # Errors
+    /// If somebody else has it open, if what was acknowledged is damaged, or if the disk refuses.
+    pub async fn open(options: StoreOptions) -> Result<(Self, Recovery), OpenError> {
+        Self::open_on(options, Arc::new(SystemDisk)).await
+    }
+
+    pub(crate) async fn open_on(
+        options: StoreOptions,
+        disk: Arc<dyn Disk>,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let directory = options.directory.clone();
+        let opening = tokio::task::spawn_blocking(move || DiskLogs::open(&options, disk));
+        let (logs, recovery) = opening.await.map_err(|error| OpenError::Failed {
+            what: format!("read {}", directory.display()),
+            why: error.to_string(),
+        })??;
+        Ok((Self { logs: Backend::Disk(Arc::new(logs)) }, recovery))
     }
 
     /// Makes an empty log that begins at `start_offset`, unless there is one of this name.
     pub fn create(&self, id: LogId, start_offset: i64) -> Durable {
-        self.logs.create(id, start_offset);
-        Durable::now()
+        match &self.logs {
+            Backend::Memory(logs) => {
+                logs.create(id, start_offset);
+                Durable::now()
+            }
+            Backend::Disk(logs) => logs.create(id, start_offset),
+        }
     }
 
     /// Appends a batch behind all that was appended before; its place is certain when this
     /// returns, its durability when the answer resolves.
     ///
     /// # Errors
-    /// If there is no such log, if the batch begins before the log's end, or if nothing can be
-    /// taken any more. Nothing is changed then.
+    /// If there is no such log, if the batch begins before the log's end, if too much waits to be
+    /// written, or if nothing can be taken any more. Nothing is changed then.
     pub fn append(&self, id: LogId, batch: Batch) -> Result<Durable, AppendError> {
-        self.logs.append(id, batch)?;
-        Ok(Durable::now())
+        match &self.logs {
+            Backend::Memory(logs) => logs.append(id, batch).map(|()| Durable::now()),
+            Backend::Disk(logs) => logs.append(id, batch),
+        }
+    }
+
+    /// Resolves when an append would not be refused because too much waits to be written. Who
+    /// waits here before each append is never refused for it, if nobody else appends meanwhile.
+    pub async fn room(&self) {
+        if let Backend::Disk(logs) = &self.logs {
+            logs.room().await;
+        }
     }
 
     /// From where to where a log reaches; `None` if there is none of this name.
     pub fn extent(&self, id: LogId) -> Option<Extent> {
-        self.logs.extent(id)
+        match &self.logs {
+            Backend::Memory(logs) => logs.extent(id),
+            Backend::Disk(logs) => logs.extent(id),
+        }
     }
 
     /// The parts of a log, oldest first; the last one is still growing.
     pub fn segments(&self, id: LogId) -> Vec<SegmentFacts> {
-        self.logs.segments(id)
+        match &self.logs {
+            Backend::Memory(logs) => logs.segments(id),
+            Backend::Disk(logs) => logs.segments(id),
+        }
     }
 
     /// Whole durable batches from the one that holds `offset` on (or the first after it, where
     /// there is a gap), at most `bytes_max` bytes of them, but the first in any case if
-    /// `at_least_one`. Empty at the end of the log.
+    /// `at_least_one`. Empty at the end of the log. There may be more of them within `bytes_max`
+    /// than were given.
     ///
     /// # Errors
     /// If the offset is below the log's start or beyond its durable end, or if the bytes cannot
@@ -87,24 +159,41 @@ impl Store {
         bytes_max: usize,
         at_least_one: bool,
     ) -> Result<Bytes, ReadError> {
-        self.logs.read(id, offset, bytes_max, at_least_one)
+        match &self.logs {
+            Backend::Memory(logs) => logs.read(id, offset, bytes_max, at_least_one),
+            Backend::Disk(logs) => logs.read(Wanted { id, offset, bytes_max, at_least_one }).await,
+        }
     }
 
     /// Gives up what is before `start_offset`; the log then begins there.
     pub fn trim(&self, id: LogId, start_offset: i64) -> Durable {
-        self.logs.trim(id, start_offset);
-        Durable::now()
+        match &self.logs {
+            Backend::Memory(logs) => {
+                logs.trim(id, start_offset);
+                Durable::now()
+            }
+            Backend::Disk(logs) => logs.trim(id, start_offset),
+        }
     }
 
     /// Deletes a log.
     pub fn remove(&self, id: LogId) -> Durable {
-        self.logs.remove(id);
-        Durable::now()
+        match &self.logs {
+            Backend::Memory(logs) => {
+                logs.remove(id);
+                Durable::now()
+            }
+            Backend::Disk(logs) => logs.remove(id),
+        }
     }
 
     /// Keeps what the log's owner derived from it, to be found again at the next start. Best
     /// effort: an older one, or none, costs the owner time, not truth.
-    pub fn checkpoint(&self, _id: LogId, _checkpoint: Checkpoint) {
-        // What ends with the process has no next start.
+    pub fn checkpoint(&self, id: LogId, checkpoint: Checkpoint) {
+        match &self.logs {
+            // What ends with the process has no next start.
+            Backend::Memory(_) => {}
+            Backend::Disk(logs) => logs.checkpoint(id, checkpoint),
+        }
     }
 }

@@ -1,0 +1,265 @@
+//! Logs that survive the process and, if told so, the machine.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use farlog_wire::records::BATCH_HEADER_BYTES;
+use tokio::sync::oneshot;
+
+use crate::error::{AppendError, ReadError, StoreError};
+use crate::extent::{Batch, Checkpoint, Extent, LogId, SegmentFacts};
+use crate::limits::{BATCH_BYTES_MAX, CHECKPOINT_BYTES_MAX};
+use crate::logs::{Log, Logs};
+use crate::options::{OpenError, Recovery, StoreOptions};
+use crate::queue::{Change, Shared, State, Waiting};
+use crate::read::{self, Wanted};
+use crate::recover::Recovered;
+use crate::store::Durable;
+use crate::wal::disk::Disk;
+use crate::wal::writer::{Writer, WriterOptions};
+
+/// Where the write-ahead log is, below the store's directory.
+const LOG_DIRECTORY: &str = "log";
+
+/// What is locked while a store is open.
+const LOCK_FILE: &str = "lock";
+
+/// The logs of one broker. When it is dropped, everything that was taken is durable, or refused.
+#[derive(Debug)]
+pub(crate) struct DiskLogs {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+    /// Held until the writer has ended.
+    _lock: Lock,
+}
+
+/// Says that a store is open.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Not only closed: a process that was begun meanwhile may hold a copy for a moment.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the store's lock cannot be given back");
+        }
+    }
+}
+
+impl DiskLogs {
+    /// Blocks while the log is read.
+    pub(crate) fn open(
+        options: &StoreOptions,
+        disk: Arc<dyn Disk>,
+    ) -> Result<(Self, Recovery), OpenError> {
+        options.check()?;
+        let directory = options.directory.join(LOG_DIRECTORY);
+        fs::create_dir_all(&directory).map_err(|error| failed("make", &directory, &error))?;
+        if options.fsync {
+            let sync = disk.sync_directory(&options.directory);
+            sync.map_err(|error| failed("sync", &options.directory, &error))?;
+        }
+        let lock = lock(&options.directory)?;
+        let logs = Logs::new(options.cache_bytes);
+        let mut recovered = Recovered::read(&directory, logs, options.fsync)?;
+        recovered.report.segments = recovered.logs.by_id.values().map(|log| log.pieces.len()).sum();
+        let recovery = Recovery { logs: recovered.logs(), report: recovered.report };
+        let Recovered { logs, marks, number, sequence, .. } = recovered;
+        let shared = Arc::new(Shared::new(logs, options.waiting_bytes_max));
+        let writer_options = WriterOptions {
+            directory,
+            fsync: options.fsync,
+            log_file_bytes: options.log_file_bytes,
+            disk,
+        };
+        let writer = Writer::new(writer_options, marks, number, sequence, &shared)
+            .map_err(|error| failed("begin the log in", &options.directory, &error))?;
+        let for_writer = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("farlog-store-log".to_owned());
+        let writer = thread
+            .spawn(move || writer.run(&for_writer))
+            .map_err(|error| failed("begin the log in", &options.directory, &error))?;
+        Ok((Self { shared, writer: Some(writer), _lock: lock }, recovery))
+    }
+
+    pub(crate) fn create(&self, id: LogId, start_offset: i64) -> Durable {
+        let mut state = self.shared.lock();
+        if state.logs.by_id.contains_key(&id) {
+            // Behind the creation that may still be on its way.
+            return self.nothing(&mut state, id);
+        }
+        let incarnation = state.logs.incarnation_next;
+        state.logs.incarnation_next += 1;
+        let made = self.change(&mut state, id, incarnation, Change::Create { start_offset });
+        if made.is_ok() {
+            let log = Log::new(incarnation, start_offset, start_offset);
+            state.logs.by_id.insert(id, log);
+        }
+        made.unwrap_or_else(Durable::refused)
+    }
+
+    pub(crate) fn append(&self, id: LogId, batch: Batch) -> Result<Durable, AppendError> {
+        check_batch(id, &batch)?;
+        let mut state = self.shared.lock();
+        let waiting_bytes = state.waiting_bytes;
+        let log = state.logs.by_id.get(&id).ok_or(AppendError::UnknownLog(id))?;
+        let (base_offset, end_offset, incarnation) =
+            (batch.base_offset, log.end_offset, log.incarnation);
+        if base_offset < end_offset {
+            return Err(AppendError::Overlap { id, base_offset, end_offset });
+        }
+        let waiting_bytes_max = self.shared.waiting_bytes_max();
+        if waiting_bytes >= waiting_bytes_max && state.refusal.is_none() {
+            return Err(AppendError::Busy { waiting_bytes, waiting_bytes_max });
+        }
+        let (next_offset, bytes) = (batch.next_offset, batch.bytes.len() as u64);
+        let durable = self.change(&mut state, id, incarnation, Change::Append(batch))?;
+        if let Some(log) = state.logs.by_id.get_mut(&id) {
+            log.end_offset = next_offset;
+            log.size_bytes += bytes;
+        }
+        Ok(durable)
+    }
+
+    pub(crate) async fn room(&self) {
+        self.shared.room().await;
+    }
+
+    pub(crate) fn extent(&self, id: LogId) -> Option<Extent> {
+        self.shared.lock().logs.by_id.get(&id).map(Log::extent)
+    }
+
+    pub(crate) fn segments(&self, id: LogId) -> Vec<SegmentFacts> {
+        self.shared.lock().logs.by_id.get(&id).map(Log::segments).unwrap_or_default()
+    }
+
+    pub(crate) async fn read(&self, wanted: Wanted) -> Result<Bytes, ReadError> {
+        read::read(&self.shared, wanted).await
+    }
+
+    pub(crate) fn trim(&self, id: LogId, start_offset: i64) -> Durable {
+        let mut state = self.shared.lock();
+        let known = state.logs.by_id.get(&id);
+        let Some(log) = known.filter(|log| log.start_offset < start_offset.min(log.end_offset))
+        else {
+            return self.nothing(&mut state, id);
+        };
+        let start_offset = start_offset.min(log.end_offset);
+        let incarnation = log.incarnation;
+        let trimmed = self.change(&mut state, id, incarnation, Change::Trim { start_offset });
+        if trimmed.is_ok()
+            && let Some(log) = state.logs.by_id.get_mut(&id)
+        {
+            log.start_offset = start_offset;
+        }
+        trimmed.unwrap_or_else(Durable::refused)
+    }
+
+    pub(crate) fn remove(&self, id: LogId) -> Durable {
+        let mut state = self.shared.lock();
+        let Some(log) = state.logs.by_id.get(&id) else { return self.nothing(&mut state, id) };
+        let incarnation = log.incarnation;
+        let removed = self.change(&mut state, id, incarnation, Change::Remove);
+        if removed.is_ok() {
+            state.logs.remove(id);
+        }
+        removed.unwrap_or_else(Durable::refused)
+    }
+
+    pub(crate) fn checkpoint(&self, id: LogId, checkpoint: Checkpoint) {
+        let bytes = checkpoint.state.len();
+        if bytes > CHECKPOINT_BYTES_MAX {
+            tracing::warn!(?id, bytes, CHECKPOINT_BYTES_MAX, "a checkpoint is too large to keep");
+            return;
+        }
+        let mut state = self.shared.lock();
+        let Some(log) = state.logs.by_id.get_mut(&id) else { return };
+        let incarnation = log.incarnation;
+        log.checkpoint = Some(checkpoint.clone());
+        let kept = self.change(&mut state, id, incarnation, Change::Checkpoint(checkpoint));
+        if let Err(why) = kept {
+            tracing::debug!(?id, %why, "a checkpoint is not kept");
+        }
+    }
+
+    /// Puts a change behind all others.
+    fn change(
+        &self,
+        state: &mut State,
+        id: LogId,
+        incarnation: u64,
+        change: Change,
+    ) -> Result<Durable, StoreError> {
+        if let Some(why) = &state.refusal {
+            return Err(why.clone());
+        }
+        let (done, durable) = oneshot::channel();
+        self.shared.push(state, Waiting { id, incarnation, change, done: Some(done) });
+        Ok(Durable::waiting(durable))
+    }
+
+    /// Resolves behind all others, without a change.
+    fn nothing(&self, state: &mut State, id: LogId) -> Durable {
+        self.change(state, id, 0, Change::Nothing).unwrap_or_else(Durable::refused)
+    }
+}
+
+impl Drop for DiskLogs {
+    fn drop(&mut self) {
+        self.shared.close();
+        let ended = self.writer.take().map(JoinHandle::join);
+        if let Some(Err(_)) = ended {
+            tracing::error!("the log's writer had failed");
+        }
+    }
+}
+
+/// What is read again by the batch's own header must be what the caller says.
+fn check_batch(id: LogId, batch: &Batch) -> Result<(), AppendError> {
+    let base_offset = batch.base_offset;
+    let wrong = |why| Err(AppendError::NotABatch { id, base_offset, why });
+    let Some(header) = batch.bytes.first_chunk::<BATCH_HEADER_BYTES>() else {
+        return wrong("it is too short");
+    };
+    let field = |at: usize| {
+        i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
+    let (base, _) = header
+        .split_first_chunk::<8>()
+        .map_or((0, &[][..]), |(base, rest)| (i64::from_be_bytes(*base), rest));
+    let (length, last_offset_delta) = (i64::from(field(8)), i64::from(field(23)));
+    if batch.bytes.len() as i64 != length + 12 {
+        return wrong("its length is another");
+    }
+    if batch.bytes.len() > BATCH_BYTES_MAX {
+        return wrong("it is larger than 128 MiB");
+    }
+    if base < 0 || base != base_offset || last_offset_delta < 0 {
+        return wrong("its base offset is another");
+    }
+    if batch.next_offset != base + last_offset_delta + 1 {
+        return wrong("its last offset is another");
+    }
+    Ok(())
+}
+
+fn lock(directory: &Path) -> Result<Lock, OpenError> {
+    let path = directory.join(LOCK_FILE);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| failed("open", &path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock(file)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { directory: directory.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(failed("lock", &path, &error)),
+    }
+}
+
+fn failed(what: &str, path: &Path, error: &dyn std::error::Error) -> OpenError {
+    OpenError::Failed { what: format!("{what} {}", path.display()), why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

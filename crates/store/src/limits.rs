@@ -1,0 +1,37 @@
+//! The limits of this crate, named with their units.
+
+/// Bytes of one batch: Kafka's largest frame, with room.
+pub(crate) const BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Bytes of one checkpoint; larger ones are left out, which costs their owner time at the next
+/// start.
+pub(crate) const CHECKPOINT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes that one write to the log takes together, if one batch alone is not larger.
+pub(crate) const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Entries that one write to the log takes together.
+pub(crate) const GROUP_ENTRIES_MAX: usize = 4096;
+
+/// Bytes of neighbouring entries of one log that the index names as one: what a read that begins
+/// in their middle reads in vain.
+pub(crate) const RUN_BYTES_MAX: u32 = 64 * 1024;
+
+/// Bytes of one file of the log when the next one is begun: positions in it have 32 bits.
+pub(crate) const LOG_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Bytes that one read gives at most, if one batch alone is not larger.
+pub(crate) const READ_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes that memory needs for a batch besides its own.
+pub(crate) const BATCH_OVERHEAD_BYTES: usize = 128;
+
+/// Bytes that one read of a file takes at start-up.
+pub(crate) const SCAN_BYTES: usize = 1024 * 1024;
+
+const _: () = {
+    // Positions in a file of the log have 32 bits: a file ends at most one group of writes, or one
+    // batch, behind the size at which it is full.
+    let group = GROUP_BYTES_MAX as u64 + GROUP_ENTRIES_MAX as u64 * 128;
+    assert!(LOG_FILE_BYTES_MAX + group + BATCH_BYTES_MAX as u64 <= u32::MAX as u64);
+};

@@ -1,0 +1,122 @@
+//! How a store is opened, and what is found then.
+
+use std::path::PathBuf;
+
+use crate::extent::RecoveredLog;
+use crate::limits::LOG_FILE_BYTES_MAX;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Where the write-ahead log is; made if it is not there. One store at a time.
+    pub directory: PathBuf,
+    /// Whether what was appended counts as durable only when the disk says so. Without, it is
+    /// durable when the system has it: it survives the process, but not the machine.
+    pub fsync: bool,
+    /// Bytes of one file of the write-ahead log when the next one is begun, at most 1 GiB.
+    pub log_file_bytes: u64,
+    /// Bytes of the newest batches that are held in memory for readers.
+    pub cache_bytes: usize,
+    /// Bytes that may wait to be written; appends beyond them are refused. See
+    /// [`Store::room`](crate::Store::room).
+    pub waiting_bytes_max: usize,
+}
+
+/// What was found when a store was opened.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// Every log, by name.
+    pub logs: Vec<RecoveredLog>,
+    /// What to tell the operator.
+    pub report: RecoveryReport,
+}
+
+/// What was found when a store was opened, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Files of the write-ahead log.
+    pub log_files: usize,
+    /// Their bytes.
+    pub log_bytes: u64,
+    /// Entries in them.
+    pub entries: u64,
+    /// Bytes at the end of the last file that were being written when the power failed or the
+    /// process was killed, never acknowledged, and cut off.
+    pub torn_bytes: u64,
+    /// Whether the store had been closed in order.
+    pub was_closed: bool,
+    /// Parts of logs that were found.
+    pub segments: usize,
+}
+
+/// A store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The options contradict a limit.
+    #[error("{name} must be {allowed}, not {given}")]
+    Options {
+        /// The option.
+        name: &'static str,
+        /// What it may be.
+        allowed: String,
+        /// What it is.
+        given: u64,
+    },
+    /// Another process, or another store in this one, has it open.
+    #[error("{} is in use by another broker", directory.display())]
+    InUse {
+        /// The store's directory.
+        directory: PathBuf,
+    },
+    /// What was once safely on disk is not what was written: served, it would be a hole or worse.
+    #[error("{file} is damaged at byte {position}: {why}")]
+    Damaged {
+        /// The file or object.
+        file: String,
+        /// Where.
+        position: u64,
+        /// What is wrong there.
+        why: String,
+    },
+    /// A file between two others is not there.
+    #[error("file {number} of the write-ahead log in {} is missing", directory.display())]
+    Missing {
+        /// Where it should be.
+        directory: PathBuf,
+        /// Its number.
+        number: u64,
+    },
+    /// The disk or the bucket refused.
+    #[error("cannot {what}: {why}")]
+    Failed {
+        /// What was being done, with its file or object.
+        what: String,
+        /// What the system said.
+        why: String,
+    },
+}
+
+impl StoreOptions {
+    /// With the defaults, in this directory.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            fsync: true,
+            log_file_bytes: 64 * 1024 * 1024,
+            cache_bytes: 64 * 1024 * 1024,
+            waiting_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        if !(1..=LOG_FILE_BYTES_MAX).contains(&self.log_file_bytes) {
+            let allowed = format!("between 1 and {LOG_FILE_BYTES_MAX}");
+            return Err(OpenError::Options {
+                name: "log_file_bytes",
+                allowed,
+                given: self.log_file_bytes,
+            });
+        }
+        Ok(())
+    }
+}

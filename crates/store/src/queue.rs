@@ -1,0 +1,209 @@
+//! What waits to be written, between those who append and the one who writes.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::error::StoreError;
+use crate::extent::{Batch, Checkpoint, LogId};
+use crate::limits::{GROUP_BYTES_MAX, GROUP_ENTRIES_MAX};
+use crate::logs::Logs;
+use crate::piece::Stretch;
+use crate::wal::entry::{BatchFacts, Entry};
+
+/// What all handles of a store and its writer share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// The writer waits here.
+    work: Condvar,
+    /// Whoever wants to append waits here while too much is waiting.
+    room: Notify,
+    waiting_bytes_max: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) logs: Logs,
+    waiting: VecDeque<Waiting>,
+    /// Of the batches and states that wait or are being written.
+    pub(crate) waiting_bytes: usize,
+    /// Why nothing is taken any more.
+    pub(crate) refusal: Option<StoreError>,
+    closing: bool,
+}
+
+/// A change that is not durable yet.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) id: LogId,
+    /// Of the log when the change was made.
+    pub(crate) incarnation: u64,
+    pub(crate) change: Change,
+    pub(crate) done: Option<oneshot::Sender<Result<(), StoreError>>>,
+}
+
+/// What can happen to a log.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Create {
+        start_offset: i64,
+    },
+    Append(Batch),
+    Trim {
+        start_offset: i64,
+    },
+    Remove,
+    Checkpoint(Checkpoint),
+    /// Only to be answered in order.
+    Nothing,
+}
+
+impl Waiting {
+    /// What is to be written, if anything.
+    pub(crate) fn entry(&self) -> Option<Entry<'_>> {
+        let (id, incarnation) = (self.id, self.incarnation);
+        Some(match &self.change {
+            Change::Create { start_offset } => {
+                Entry::Create { id, incarnation, start_offset: *start_offset }
+            }
+            Change::Append(batch) => {
+                Entry::Append { id, facts: BatchFacts::of(batch), bytes: &batch.bytes }
+            }
+            Change::Trim { start_offset } => Entry::Trim { id, start_offset: *start_offset },
+            Change::Remove => Entry::Remove { id },
+            Change::Checkpoint(Checkpoint { at_offset, state }) => {
+                Entry::Checkpoint { id, at_offset: *at_offset, state }
+            }
+            Change::Nothing => return None,
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.change {
+            Change::Append(batch) => batch.bytes.len(),
+            Change::Checkpoint(checkpoint) => checkpoint.state.len(),
+            _ => 0,
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(logs: Logs, waiting_bytes_max: usize) -> Self {
+        let state = State {
+            logs,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            refusal: None,
+            closing: false,
+        };
+        let (work, room) = (Condvar::new(), Notify::new());
+        Self { state: Mutex::new(state), work, room, waiting_bytes_max }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change under this lock is complete or not begun when something can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a change behind all others. The caller has seen that nothing is refused.
+    pub(crate) fn push(&self, state: &mut State, waiting: Waiting) {
+        state.waiting_bytes += waiting.bytes();
+        let was_empty = state.waiting.is_empty();
+        state.waiting.push_back(waiting);
+        if was_empty {
+            self.work.notify_one();
+        }
+    }
+
+    pub(crate) fn waiting_bytes_max(&self) -> usize {
+        self.waiting_bytes_max
+    }
+
+    /// Resolves when an append would not be refused for what is waiting.
+    pub(crate) async fn room(&self) {
+        loop {
+            let notified = self.room.notified();
+            tokio::pin!(notified);
+            // Registered before the look, so that no notice can be missed.
+            notified.as_mut().enable();
+            {
+                let state = self.lock();
+                if state.waiting_bytes < self.waiting_bytes_max || state.refusal.is_some() {
+                    return;
+                }
+            }
+            notified.await;
+        }
+    }
+
+    /// Blocks until something waits, and takes what can be written together; `None` when the store
+    /// is closed and nothing is left.
+    pub(crate) fn take_group(&self) -> Option<Vec<Waiting>> {
+        let mut state = self.lock();
+        while state.waiting.is_empty() {
+            if state.closing {
+                return None;
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut bytes = 0;
+        let fits = |waiting: &&Waiting| {
+            bytes += waiting.bytes();
+            bytes <= GROUP_BYTES_MAX
+        };
+        let count = state.waiting.iter().take(GROUP_ENTRIES_MAX).take_while(fits).count().max(1);
+        Some(state.waiting.drain(..count).collect())
+    }
+
+    /// A group is durable: readers see it, and who waits for it is told.
+    pub(crate) fn written(&self, file: u64, group: Vec<Waiting>, entries: &[Stretch]) {
+        let mut state = self.lock();
+        for (waiting, entry) in group.iter().zip(entries) {
+            state.waiting_bytes -= waiting.bytes();
+            let (id, incarnation) = (waiting.id, waiting.incarnation);
+            match &waiting.change {
+                Change::Append(batch) => state.logs.written(id, incarnation, file, *entry, batch),
+                Change::Trim { start_offset } => state.logs.trimmed(id, incarnation, *start_offset),
+                Change::Remove => state.logs.removed(id, incarnation),
+                Change::Create { .. } | Change::Checkpoint(_) | Change::Nothing => {}
+            }
+        }
+        drop(state);
+        for waiting in group {
+            answer(waiting, Ok(()));
+        }
+        self.room.notify_waiters();
+    }
+
+    /// Something could not be written: it, and everything behind it, never will be.
+    pub(crate) fn fail(&self, group: Vec<Waiting>, why: &StoreError) {
+        let mut state = self.lock();
+        state.refusal = Some(why.clone());
+        let behind = std::mem::take(&mut state.waiting);
+        state.waiting_bytes = 0;
+        drop(state);
+        for waiting in group.into_iter().chain(behind) {
+            answer(waiting, Err(why.clone()));
+        }
+        self.room.notify_waiters();
+    }
+
+    /// Nothing more is taken; the writer ends when it has written what waits.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closing = true;
+        state.refusal.get_or_insert(StoreError::Closed);
+        drop(state);
+        self.work.notify_one();
+        self.room.notify_waiters();
+    }
+}
+
+fn answer(waiting: Waiting, result: Result<(), StoreError>) {
+    if let Some(done) = waiting.done {
+        // Whoever asked may not wait for the answer.
+        let _ = done.send(result);
+    }
+}

@@ -1,0 +1,64 @@
+//! The few things that the log does to a disk, so that tests can make each of them fail.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, IoSlice, Write};
+use std::path::Path;
+
+/// A disk with directories and files.
+pub(crate) trait Disk: fmt::Debug + Send + Sync {
+    /// Makes a file that was not there.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
+
+    /// Makes names in a directory durable.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file that only grows.
+pub(crate) trait LogFile: Send {
+    /// Writes all of it, in this order, at the end.
+    fn write_all(&mut self, parts: &mut [IoSlice<'_>]) -> io::Result<()>;
+
+    /// Returns when all that was written is on disk.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The system's.
+#[derive(Debug)]
+pub(crate) struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        Ok(Box::new(File::create_new(path)?))
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+}
+
+impl LogFile for File {
+    fn write_all(&mut self, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
+        while !parts.is_empty() {
+            match self.write_vectored(parts) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut parts, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Deletes a file that nothing needs any more; one that is not there is no error.
+pub(crate) fn delete(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
