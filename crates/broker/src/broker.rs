@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::options::{BrokerOptions, HostPort};
+use crate::settings::BrokerSettings;
 use crate::{maintenance, server};
 
 /// Why a broker cannot start.
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) advertised: HostPort,
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
+    pub(crate) settings: BrokerSettings,
     pub(crate) clock: Clock,
     pub(crate) catalog: Catalog,
 }
@@ -80,6 +82,7 @@ impl Broker {
             advertised,
             auto_create_topics: options.auto_create_topics,
             default_partitions: options.default_partitions,
+            settings: options.settings,
             clock: options.clock,
             catalog,
         };

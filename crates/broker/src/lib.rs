@@ -18,8 +18,10 @@ mod maintenance;
 mod options;
 mod partition;
 mod server;
+mod settings;
 mod topic_configs;
 
 pub use broker::{Broker, BrokerHandle, OpenError};
 pub use clock::Clock;
 pub use options::{BrokerOptions, HostPort};
+pub use settings::{BrokerSettings, SettingError};

@@ -34,7 +34,3 @@ pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Largest answer to a fetch, in bytes, whatever it asks for (`fetch.max.bytes` of Kafka).
 pub(crate) const FETCH_BYTES_MAX: i32 = 55 * 1024 * 1024;
-
-/// How long a producer that appends nothing is remembered, in milliseconds
-/// (`producer.id.expiration.ms` of Kafka), counted from its last append.
-pub(crate) const PRODUCER_EXPIRATION_MS: i64 = 86_400_000;

@@ -4,31 +4,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use crate::broker::Shared;
 use crate::catalog::Topic;
-use crate::limits::PRODUCER_EXPIRATION_MS;
 use crate::topic_configs::list;
-
-/// Between two looks at all partitions (`log.retention.check.interval.ms` of Kafka, shorter).
-const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Looks until `stop` turns true.
 pub(crate) async fn run(broker: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let interval = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX));
+    let retention_interval = interval(broker.settings.log_retention_check_interval_ms);
+    let producers_interval = interval(broker.settings.producer_id_expiration_check_interval_ms);
+    let mut retention_due = Instant::now() + retention_interval;
+    let mut producers_due = Instant::now() + producers_interval;
     loop {
         tokio::select! {
-            () = sleep(INTERVAL) => {}
+            () = sleep_until(retention_due.min(producers_due)) => {}
             _ = stop.wait_for(|&stop| stop) => return,
         }
-        let now_ms = broker.clock.now_ms();
-        for topic in broker.catalog.topics() {
-            for partition in &topic.partitions {
-                partition.expire_producers(now_ms - PRODUCER_EXPIRATION_MS);
-                if let Some(rule) = retention(&topic) {
-                    partition.retain(rule, now_ms).await;
-                }
-            }
+        if Instant::now() >= retention_due {
+            retain(&broker).await;
+            retention_due = Instant::now() + retention_interval;
+        }
+        if Instant::now() >= producers_due {
+            expire_producers(&broker);
+            producers_due = Instant::now() + producers_interval;
+        }
+    }
+}
+
+fn expire_producers(broker: &Shared) {
+    let before_ms = broker.clock.now_ms() - broker.settings.producer_id_expiration_ms;
+    for topic in broker.catalog.topics() {
+        topic.partitions.iter().for_each(|partition| partition.expire_producers(before_ms));
+    }
+}
+
+async fn retain(broker: &Shared) {
+    let now_ms = broker.clock.now_ms();
+    for topic in broker.catalog.topics() {
+        let Some(rule) = retention(&topic) else { continue };
+        for partition in &topic.partitions {
+            partition.retain(rule, now_ms).await;
         }
     }
 }

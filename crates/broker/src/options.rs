@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use farlog_store::{RecoveredLog, Store};
 
 use crate::clock::Clock;
+use crate::settings::BrokerSettings;
 
 /// Where clients are told to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct BrokerOptions {
     pub default_partitions: i32,
     /// Whether a topic that a client asks for is made (`auto.create.topics.enable`).
     pub auto_create_topics: bool,
+    /// What Kafka's brokers have names for.
+    pub settings: BrokerSettings,
     /// The time.
     pub clock: Clock,
 }
@@ -50,6 +53,7 @@ impl BrokerOptions {
             recovered: Vec::new(),
             default_partitions: 1,
             auto_create_topics: true,
+            settings: BrokerSettings::default(),
             clock: Clock::system(),
         }
     }

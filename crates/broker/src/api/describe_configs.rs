@@ -16,7 +16,6 @@ use farlog_wire::{ErrorCode, VersionRange};
 
 use super::RequestContext;
 use crate::catalog::{Refusal, Topic};
-use crate::limits::PRODUCER_EXPIRATION_MS;
 use crate::topic_configs::{DEFINITIONS, Kind};
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 1, max: 4 };
@@ -117,20 +116,23 @@ fn broker_configs(context: &RequestContext, synonyms: bool) -> Vec<DescribeConfi
         ("default.replication.factor", Kind::Int, "1".to_owned()),
         ("node.id", Kind::Int, broker.node_id.to_string()),
         ("num.partitions", Kind::Int, broker.default_partitions.to_string()),
-        ("producer.id.expiration.ms", Kind::Int, PRODUCER_EXPIRATION_MS.to_string()),
     ];
-    let described = settings.into_iter().map(|(name, kind, value)| DescribeConfigsResourceResult {
-        name: name.to_owned(),
-        synonyms: match synonyms {
-            true => vec![synonym(name, &value, SOURCE_STATIC_BROKER)],
-            false => Vec::new(),
-        },
-        value: Some(value),
-        read_only: true,
-        config_source: SOURCE_STATIC_BROKER,
-        config_type: kind.code(),
-        documentation: None,
-        ..DescribeConfigsResourceResult::default()
+    let numbers = broker.settings.entries().into_iter();
+    let numbers = numbers.map(|(name, value)| (name, Kind::Long, value.to_string()));
+    let described = settings.into_iter().chain(numbers).map(|(name, kind, value)| {
+        DescribeConfigsResourceResult {
+            name: name.to_owned(),
+            synonyms: match synonyms {
+                true => vec![synonym(name, &value, SOURCE_STATIC_BROKER)],
+                false => Vec::new(),
+            },
+            value: Some(value),
+            read_only: true,
+            config_source: SOURCE_STATIC_BROKER,
+            config_type: kind.code(),
+            documentation: None,
+            ..DescribeConfigsResourceResult::default()
+        }
     });
     described.collect()
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use clap::Args;
-use farlog_broker::{Broker, BrokerOptions, HostPort};
+use farlog_broker::{Broker, BrokerOptions, BrokerSettings, HostPort};
 use indicatif::MultiProgress;
 use tokio::sync::watch;
 
@@ -35,6 +35,9 @@ pub struct BrokerArguments {
     /// Refuse unknown topics instead of making them.
     #[arg(long)]
     pub no_auto_create_topics: bool,
+    /// A setting under its name in Kafka, NAME=VALUE; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
     /// How to log.
     #[command(flatten)]
     pub logging: LoggingArguments,
@@ -57,7 +60,15 @@ pub fn run(arguments: &BrokerArguments) -> io::Result<Outcome> {
 
 async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
     let mut signals = signals::listen()?;
+    let settings = match settings(&arguments.set) {
+        Ok(settings) => settings,
+        Err(why) => {
+            writeln!(io::stderr(), "error: --set: {why}")?;
+            return Ok(Outcome::Usage);
+        }
+    };
     let options = BrokerOptions {
+        settings,
         advertised: arguments.advertised.clone(),
         node_id: arguments.node_id,
         cluster_id: arguments.cluster_id.clone(),
@@ -92,6 +103,16 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
         _ = &mut serving => Ok(Outcome::Done),
         Some(signal) = signals.recv() => Ok(signal.exit()),
     }
+}
+
+fn settings(set: &[String]) -> Result<BrokerSettings, String> {
+    let mut settings = BrokerSettings::default();
+    for pair in set {
+        let (name, value) =
+            pair.split_once('=').ok_or_else(|| format!("{pair} is not NAME=VALUE"))?;
+        settings.set(name, value).map_err(|error| error.to_string())?;
+    }
+    Ok(settings)
 }
 
 fn host_port(text: &str) -> Result<HostPort, String> {
