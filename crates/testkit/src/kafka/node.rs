@@ -89,10 +89,22 @@ pub struct Broker {
     name: String,
     layout: NodeLayout,
     options: KafkaOptions,
-    /// The JVM's arguments up to the main class.
-    java: Vec<String>,
+    server: Server,
     run: Mutex<Run>,
 }
+
+/// What runs as a broker.
+#[derive(Debug)]
+enum Server {
+    /// Apache Kafka: the JVM's arguments up to the main class.
+    Kafka { java: Vec<String> },
+    /// Farlog's embedded broker: the binary, and the id of the cluster.
+    Embedded { farlog: PathBuf, cluster_id: String },
+}
+
+/// Names a `farlog` binary: plain single-broker clusters are then its embedded brokers, and the same
+/// tests say whether they are as good as Kafka.
+const EMBEDDED_VARIABLE: &str = "FARLOG_EMBEDDED";
 
 #[derive(Debug, Default)]
 struct Run {
@@ -113,19 +125,21 @@ impl Broker {
         fs::create_dir_all(&layout.directory).map_err(KafkaError::system(what.clone()))?;
         let settings = super::layout::properties(options, &layout, voter);
         fs::write(layout.properties_file(), settings).map_err(KafkaError::system(what.clone()))?;
+        let role = if layout.is_broker() { "broker" } else { "controller" };
+        let name = format!("kafka {} {role} {}", options.version, layout.id);
+        let (options, run) = (options.clone(), Mutex::new(Run::default()));
+        if let Some(farlog) = std::env::var_os(EMBEDDED_VARIABLE)
+            && options.is_plain()
+        {
+            let (farlog, cluster_id) = (PathBuf::from(farlog), cluster_id.to_owned());
+            let server = Server::Embedded { farlog, cluster_id };
+            return Ok(Broker { name: "embedded broker".to_owned(), layout, options, server, run });
+        }
         let jvm = Jvm { version: options.version, mode: options.jvm, heap_mb: options.heap_mb };
         let mut java = jvm.arguments(&layout.directory).map_err(KafkaError::system(what))?;
         java.extend(["-cp".to_owned(), options.version.class_path()?]);
-        let role = if layout.is_broker() { "broker" } else { "controller" };
-        let broker = Broker {
-            name: format!("kafka {} {role} {}", options.version, layout.id),
-            layout,
-            options: options.clone(),
-            java,
-            run: Mutex::new(Run::default()),
-        };
-        broker.format(cluster_id)?;
-        Ok(broker)
+        format(&options, &layout, &java, cluster_id)?;
+        Ok(Broker { name, layout, options, server: Server::Kafka { java }, run })
     }
 
     /// Its node id.
@@ -186,11 +200,21 @@ impl Broker {
         run.starts += 1;
         let output = self.output(run.starts);
         let directory = &self.layout.directory;
-        let program = Program::new(&self.name, "java", directory, &output)
-            .in_directory(self.layout.root())
-            .args(&self.java)
-            .arg("kafka.Kafka")
-            .arg(self.layout.properties_file());
+        let program = match &self.server {
+            Server::Kafka { java } => Program::new(&self.name, "java", directory, &output)
+                .args(java)
+                .arg("kafka.Kafka")
+                .arg(self.layout.properties_file()),
+            Server::Embedded { farlog, cluster_id } => {
+                Program::new(&self.name, farlog, directory, &output)
+                    .args(["broker", "--cluster-id", cluster_id, "--no-auto-create-topics"])
+                    .args(["--listen", &self.layout.listeners[&Listener::Plain].address()])
+                    .arg("--data")
+                    .arg(self.layout.data())
+                    .args(self.embedded_settings())
+            }
+        };
+        let program = program.in_directory(self.layout.root());
         let what = format!("starting {}", self.name);
         run.process = Some(program.spawn().map_err(KafkaError::system(what))?);
         Ok(())
@@ -203,7 +227,8 @@ impl Broker {
             return Err(self.wrong_state("not running"));
         };
         let outcome = process.wait_for(START_PATIENCE, |process| {
-            process.said(ready::STARTED)
+            let is_embedded = matches!(self.server, Server::Embedded { .. });
+            (is_embedded || process.said(ready::STARTED))
                 && self
                     .address(Listener::Plain)
                     .is_none_or(|address| ready::shake_hands(address).is_ok())
@@ -285,23 +310,11 @@ impl Broker {
         process.signal(signal).map_err(KafkaError::system(format!("signalling {}", self.name)))
     }
 
-    fn format(&self, cluster_id: &str) -> Result<(), KafkaError> {
-        let output = Command::new("java")
-            .args(&self.java)
-            .args(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"])
-            .arg(self.layout.properties_file())
-            .args(self.options.scram_users())
-            .output()
-            .map_err(KafkaError::system("running java"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(KafkaError::Format {
-            version: self.options.version,
-            directory: self.layout.data(),
-            output: String::from_utf8_lossy(&output.stdout).into_owned()
-                + &String::from_utf8_lossy(&output.stderr),
-        })
+    /// The properties of the cluster, as the embedded broker takes them: it refuses what it does
+    /// not know.
+    fn embedded_settings(&self) -> Vec<String> {
+        let set = |(name, value): (&String, &String)| format!("--set={name}={value}");
+        self.options.properties.iter().map(set).collect()
     }
 
     fn output(&self, start: u32) -> PathBuf {
@@ -316,4 +329,29 @@ impl Broker {
         // A test that panicked while it held the lock left nothing half done in it.
         self.run.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Formats a data directory.
+fn format(
+    options: &KafkaOptions,
+    layout: &NodeLayout,
+    java: &[String],
+    cluster_id: &str,
+) -> Result<(), KafkaError> {
+    let output = Command::new("java")
+        .args(java)
+        .args(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"])
+        .arg(layout.properties_file())
+        .args(options.scram_users())
+        .output()
+        .map_err(KafkaError::system("running java"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(KafkaError::Format {
+        version: options.version,
+        directory: layout.data(),
+        output: String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr),
+    })
 }

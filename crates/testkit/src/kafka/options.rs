@@ -169,6 +169,12 @@ impl KafkaOptions {
         self
     }
 
+    /// Whether Farlog's embedded broker can stand in: one broker, one plain listener.
+    pub(super) fn is_plain(&self) -> bool {
+        let plain = self.listeners.iter().eq([&Listener::Plain]);
+        self.brokers == 1 && !self.controller_apart && plain && !self.authorizer
+    }
+
     /// Where clients are told to go instead of the broker's own address, if anywhere.
     pub(super) fn advertised_address(&self, listener: Listener, broker: i32) -> Option<String> {
         let index = usize::try_from(broker - 1).ok()?;
