@@ -10,7 +10,6 @@ mod bench;
 mod codegen;
 mod command;
 mod debian;
-mod demo;
 mod fetch_kafka;
 mod product;
 mod soak;
@@ -31,8 +30,6 @@ enum Command {
     Bench(bench::Arguments),
     /// Write the Kafka messages of the wire crate from Kafka's own definitions
     Codegen(codegen::Options),
-    /// Watch Farlog mirror a live load between two Kafka clusters on this machine
-    Demo(demo::Arguments),
     /// Fetch the jars of Apache Kafka and MirrorMaker 2 that tests and benches run
     FetchKafka(fetch_kafka::Arguments),
     /// Kill instances, networks and brokers a thousand times, and compare every record afterwards
@@ -47,7 +44,6 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Bench(arguments) => bench::run(arguments),
         Command::Codegen(options) => codegen::run(workspace(), &options).map_err(Failure::new),
-        Command::Demo(arguments) => demo::run(&arguments),
         Command::FetchKafka(arguments) => fetch_kafka::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -10,6 +10,7 @@ pub mod signals;
 pub mod statuses;
 pub mod supervisor;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +118,11 @@ impl App {
         };
         let supervisor = Supervisor::new(tasks, drain_deadline);
         Ok(Self { supervisor, statuses, server, live })
+    }
+
+    /// Where metrics and health are served, if they are.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(HttpServer::address)
     }
 
     /// Runs until a signal, or until nothing can run, and says how it ended.

@@ -4,6 +4,7 @@
 
 pub mod broker;
 pub mod check;
+pub mod demo;
 pub mod explain;
 pub mod lag;
 pub mod logging;
@@ -29,6 +30,9 @@ pub struct Arguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// See it work: two embedded clusters, a link, a live load. Nothing else is needed.
+    #[command(after_help = Outcome::help())]
+    Demo(demo::DemoArguments),
     /// Replicate: run every link of a settings file until SIGTERM or SIGINT.
     ///
     /// Safe to kill, to restart and to start twice: the position is kept in the target cluster, and
@@ -90,6 +94,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     // Not locked: other threads log to stderr while a command runs.
     let (mut data, mut talk) = (std::io::stdout(), std::io::stderr());
     let outcome = match &arguments.command {
+        Command::Demo(demo) => demo::run(demo),
         Command::Run(run) => run::run(run),
         Command::Plan(plan) => plan::run(plan, &mut data),
         Command::Status(status) => status::run(status, &mut data),

@@ -5,24 +5,22 @@ use std::time::Duration;
 use farlog_client::{
     Cluster, ClusterOptions, FetchOptions, RequestError, ServerAddress, TopicPartition,
 };
-use farlog_testkit::kafka::KafkaCluster;
 use farlog_wire::records::{Record, batches, records};
 use tokio::task::JoinSet;
 
 use super::load::{Event, now_ms};
-use super::shop;
 use super::tally::{Sample, Tally};
-use crate::command::Failure;
+use super::{DemoError, shop};
 
 /// How often to look for a mirror topic that is not there yet.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Starts the consumers; what they see, and what they find wrong, goes into the tally.
-pub(super) fn follow(kafka: &KafkaCluster, tally: &Tally) -> JoinSet<()> {
+pub(super) fn follow(bootstrap: &str, tally: &Tally) -> JoinSet<()> {
     let mut consumers = JoinSet::new();
     for (topic, index) in shop::partitions() {
         let partition = TopicPartition::new(topic, index);
-        let (bootstrap, tally) = (kafka.bootstrap(), tally.clone());
+        let (bootstrap, tally) = (bootstrap.to_owned(), tally.clone());
         consumers.spawn(async move {
             if let Err(failure) = consume(&bootstrap, &partition, &tally).await {
                 tally.failed(&failure);
@@ -37,12 +35,12 @@ async fn consume(
     bootstrap: &str,
     partition: &TopicPartition,
     tally: &Tally,
-) -> Result<(), Failure> {
+) -> Result<(), DemoError> {
     let servers = ServerAddress::parse_list(bootstrap)
-        .map_err(Failure::while_doing("cannot read a broker's address"))?;
+        .map_err(DemoError::doing("cannot read a broker's address"))?;
     let cluster = Cluster::connect(ClusterOptions::new(servers))
         .await
-        .map_err(Failure::while_doing("cannot connect to eu-west"))?;
+        .map_err(DemoError::doing("cannot connect to eu-west"))?;
     let (mut offset, mut number) = (0, 0);
     loop {
         let fetched = match cluster.fetch(partition, offset, &FetchOptions::default()).await {
@@ -51,10 +49,10 @@ async fn consume(
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
-            Err(error) => return Err(Failure::new(format!("cannot read the mirror: {error}"))),
+            Err(error) => return Err(DemoError::new(format!("cannot read the mirror: {error}"))),
         };
         for batch in batches(fetched.records) {
-            let failed = || Failure::while_doing(format!("cannot read {partition}"));
+            let failed = || DemoError::doing(format!("cannot read {partition}"));
             let batch = batch.map_err(failed())?;
             for record in records(&batch).map_err(failed())? {
                 if record.offset >= offset {
@@ -69,14 +67,14 @@ async fn consume(
 }
 
 /// No record may be missing, none may come twice, and none out of order.
-fn check(partition: &TopicPartition, record: &Record<'_>, number: u64) -> Result<(), Failure> {
+fn check(partition: &TopicPartition, record: &Record<'_>, number: u64) -> Result<(), DemoError> {
     let event: Event = serde_json::from_slice(record.value.unwrap_or_default())
-        .map_err(Failure::while_doing(format!("{partition}@{}", record.offset)))?;
+        .map_err(DemoError::doing(format!("{partition}@{}", record.offset)))?;
     if event.number == number {
         return Ok(());
     }
     let found = event.number;
-    Err(Failure::new(format!("{partition}: record {found} where {number} belongs")))
+    Err(DemoError::new(format!("{partition}: record {found} where {number} belongs")))
 }
 
 fn sample(partition: &TopicPartition, record: &Record<'_>) -> Sample {

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::shop;
 use super::tally::Tally;
-use crate::command::Failure;
+use super::{DemoError, shop};
 
 /// Batches a second, each to the next partition.
 const BATCHES_PER_SECOND: u64 = 50;
@@ -46,7 +45,7 @@ impl Load {
     }
 
     /// Produces until told to end.
-    pub(super) async fn run(self, mut closed: watch::Receiver<bool>) -> Result<(), Failure> {
+    pub(super) async fn run(self, mut closed: watch::Receiver<bool>) -> Result<(), DemoError> {
         let lane =
             |(topic, index)| Lane { partition: TopicPartition::new(topic, index), records: 0 };
         let mut lanes: Vec<Lane> = shop::partitions().map(lane).collect();
@@ -67,7 +66,7 @@ impl Load {
         Ok(())
     }
 
-    async fn send(&self, lane: &mut Lane, records: u64) -> Result<(), Failure> {
+    async fn send(&self, lane: &mut Lane, records: u64) -> Result<(), DemoError> {
         if records == 0 {
             return Ok(());
         }
@@ -75,24 +74,24 @@ impl Load {
         self.cluster
             .produce_batch(&lane.partition, &batch)
             .await
-            .map_err(Failure::while_doing("cannot produce the load"))?;
+            .map_err(DemoError::doing("cannot produce the load"))?;
         lane.records += records;
         self.tally.produced(records);
         Ok(())
     }
 }
 
-fn batch(first: u64, records: u64) -> Result<OutgoingBatch, Failure> {
+fn batch(first: u64, records: u64) -> Result<OutgoingBatch, DemoError> {
     let mut writer = BatchWriter::new();
     for number in first..first + records {
         // Nothing of a demo has to be random; it only has to look alive.
         let customer = CUSTOMERS[((number ^ number >> 3) % 6) as usize].to_owned();
         let key = customer.clone();
         let event = Event { number, customer, cents: 100 + number * 7_919 % 20_000 };
-        let value = serde_json::to_vec(&event).map_err(Failure::while_doing("writing JSON"))?;
+        let value = serde_json::to_vec(&event).map_err(DemoError::doing("writing JSON"))?;
         writer.push(now_ms(), Some(key.as_bytes()), Some(&value), &[]);
     }
-    writer.finish(ProducerStamp::NONE).map_err(Failure::while_doing("building a batch"))
+    writer.finish(ProducerStamp::NONE).map_err(DemoError::doing("building a batch"))
 }
 
 /// Milliseconds since 1970, as records carry them.

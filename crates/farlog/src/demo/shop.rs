@@ -5,7 +5,7 @@ use std::sync::Arc;
 use farlog_client::Cluster;
 use farlog_client::admin::NewTopic;
 
-use crate::command::Failure;
+use super::DemoError;
 
 /// Mirrored by their names, and one by its prefix.
 pub(super) const TOPICS: [&str; 3] = ["orders", "payments", "shop.clicks"];
@@ -35,7 +35,7 @@ pub(super) fn settings(source: &str, target: &str) -> String {
 }
 
 /// Creates the topics.
-pub(super) async fn open(cluster: &Cluster) -> Result<(), Failure> {
+pub(super) async fn open(cluster: &Cluster) -> Result<(), DemoError> {
     let topic = |name: &str| NewTopic {
         name: name.to_owned(),
         partitions: Some(PARTITIONS),
@@ -45,9 +45,9 @@ pub(super) async fn open(cluster: &Cluster) -> Result<(), Failure> {
     let created = cluster
         .create_topics(&TOPICS.map(topic), false)
         .await
-        .map_err(Failure::while_doing("cannot create topics"))?;
+        .map_err(DemoError::doing("cannot create topics"))?;
     for (name, outcome) in created {
-        outcome.map_err(Failure::while_doing(format!("cannot create topic {name}")))?;
+        outcome.map_err(DemoError::doing(format!("cannot create topic {name}")))?;
     }
     Ok(())
 }

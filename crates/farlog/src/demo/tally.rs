@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::command::Failure;
+use super::DemoError;
 
 /// Ages that are told apart; anything older counts as the oldest.
 const AGE_MS_MAX: usize = 60_000;
@@ -62,13 +62,13 @@ impl Tally {
     }
 
     /// A consumer found something wrong; the first finding counts.
-    pub(super) fn failed(&self, failure: &Failure) {
+    pub(super) fn failed(&self, failure: &DemoError) {
         self.lock().failure.get_or_insert_with(|| failure.to_string());
     }
 
     /// What a consumer found wrong.
-    pub(super) fn failure(&self) -> Option<Failure> {
-        self.lock().failure.clone().map(Failure::new)
+    pub(super) fn failure(&self) -> Option<DemoError> {
+        self.lock().failure.clone().map(DemoError::new)
     }
 
     /// Whether all that was produced has arrived.
@@ -171,7 +171,7 @@ mod tests {
         assert!(tally.is_level());
         let summary = tally.summary();
         assert!(summary.ends_with("half of them within 50 ms, 99 % within 99 ms"), "{summary}");
-        tally.failed(&Failure::new("record 3 where 2 belongs"));
+        tally.failed(&DemoError::new("record 3 where 2 belongs"));
         assert_eq!(tally.summary(), "100 records produced, 100 mirrored");
     }
 }
