@@ -140,6 +140,8 @@ impl Connection {
         };
         let mut answer: BoxFuture<'static, Answer> = Box::pin(api::serve(context, key, body));
         if key == ApiKey::Produce {
+            // What cannot be written yet waits in its sender's buffers, not in ours.
+            self.broker.catalog.room().await;
             // The first poll appends; what remains is to wait.
             let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
             self.produces.push_back(match first {

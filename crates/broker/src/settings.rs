@@ -26,7 +26,10 @@ pub enum SettingError {
 }
 
 macro_rules! settings {
-    ($($(#[$doc:meta])* $field:ident = $name:literal, $default:literal, $min:literal..=$max:expr;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident = $name:literal, $default:literal, $min:literal..=$max:expr;
+    )*) => {
         /// The settings of a broker.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct BrokerSettings {

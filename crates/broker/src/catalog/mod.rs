@@ -181,6 +181,11 @@ impl Catalog {
         self.read().cluster_id.clone()
     }
 
+    /// Waits until the store has room for another append.
+    pub(crate) async fn room(&self) {
+        self.store.room().await;
+    }
+
     /// A topic by its name.
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         self.read().topics.get(name).cloned()

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use farlog_broker::{Broker, BrokerOptions, BrokerSettings, HostPort};
+use farlog_store::{OpenError, RecoveredLog, Store, StoreOptions};
 use indicatif::MultiProgress;
 use tokio::sync::watch;
 
@@ -18,6 +20,13 @@ pub struct BrokerArguments {
     /// Where to listen: IP:PORT; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9092")]
     pub listen: SocketAddr,
+    /// Where records are kept; without it they end with the process.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub data: Option<PathBuf>,
+    /// Acknowledge when the system has the records, not when the disk has them: they survive a
+    /// kill of the process, but not of the machine. Kafka's default is the same.
+    #[arg(long, requires = "data")]
+    pub no_fsync: bool,
     /// What clients are told to connect to: HOST:PORT; the address listened on if not given.
     #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
     pub advertised: Option<HostPort>,
@@ -67,7 +76,16 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
             return Ok(Outcome::Usage);
         }
     };
+    let (store, recovered) = match open_store(arguments).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            writeln!(io::stderr(), "error: {error}")?;
+            return Ok(Outcome::Machine);
+        }
+    };
     let options = BrokerOptions {
+        store,
+        recovered,
         settings,
         advertised: arguments.advertised.clone(),
         node_id: arguments.node_id,
@@ -85,7 +103,14 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
     };
     let handle = broker.handle();
     let (address, cluster_id) = (handle.address(), handle.cluster_id());
-    tracing::info!("cluster {cluster_id} at {address}; records are kept in memory only");
+    match &arguments.data {
+        Some(data) => {
+            tracing::info!("cluster {cluster_id} at {address}, data in {}", data.display())
+        }
+        None => {
+            tracing::info!("cluster {cluster_id} at {address}; records are kept in memory only")
+        }
+    }
     writeln!(io::stdout(), "{address}")?;
     let (stop, stopping) = watch::channel(false);
     let mut serving = tokio::spawn(broker.run(stopping));
@@ -103,6 +128,24 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
         _ = &mut serving => Ok(Outcome::Done),
         Some(signal) = signals.recv() => Ok(signal.exit()),
     }
+}
+
+async fn open_store(arguments: &BrokerArguments) -> Result<(Store, Vec<RecoveredLog>), OpenError> {
+    let Some(data) = &arguments.data else { return Ok((Store::in_memory(), Vec::new())) };
+    let options = StoreOptions { fsync: !arguments.no_fsync, ..StoreOptions::new(data) };
+    let (store, found) = Store::open(options).await?;
+    let report = found.report;
+    tracing::info!(
+        logs = found.logs.len(),
+        files = report.log_files,
+        bytes = report.log_bytes,
+        entries = report.entries,
+        torn_bytes = report.torn_bytes,
+        was_closed = report.was_closed,
+        "what was found in {}",
+        data.display()
+    );
+    Ok((store, found.logs))
 }
 
 fn settings(set: &[String]) -> Result<BrokerSettings, String> {

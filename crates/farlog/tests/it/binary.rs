@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use farlog_testkit::process::{Program, Supervised};
 use farlog_testkit::scratch::Scratch;
 
-const FARLOG: &str = env!("CARGO_BIN_EXE_farlog");
+pub(crate) const FARLOG: &str = env!("CARGO_BIN_EXE_farlog");
 
 /// Nothing that a test waits for takes this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod binary;
+mod embedded;
 mod kill;
 mod operations_page;
 mod run;

@@ -12,8 +12,8 @@
 //! | n | body |
 //!
 //! The salt is random and different for each file, in whose name it is, so that a record's payload
-//! cannot look like an entry. The place in the group tells a torn tail from damage: an entry proves that everything
-//! before its group was once on disk.
+//! cannot look like an entry. The place in the group tells a torn tail from damage: an entry proves
+//! that everything before its group was once on disk.
 
 use crate::extent::{Batch, LogId};
 use crate::limits::{BATCH_BYTES_MAX, CHECKPOINT_BYTES_MAX};

@@ -102,8 +102,8 @@ enum Server {
     Embedded { farlog: PathBuf, cluster_id: String },
 }
 
-/// Names a `farlog` binary: plain single-broker clusters are then its embedded brokers, and the same
-/// tests say whether they are as good as Kafka.
+/// Names a `farlog` binary: plain single-broker clusters are then its embedded brokers, and the
+/// same tests say whether they are as good as Kafka.
 const EMBEDDED_VARIABLE: &str = "FARLOG_EMBEDDED";
 
 #[derive(Debug, Default)]

@@ -1,0 +1,133 @@
+//! `farlog broker`, killed again and again under load.
+
+use std::path::Path;
+use std::time::Duration;
+
+use farlog_client::admin::NewTopic;
+use farlog_client::{Cluster, ClusterOptions, FetchOptions, ServerAddress, TopicPartition};
+use farlog_testkit::history::random::Random;
+use farlog_testkit::ports::PortLease;
+use farlog_testkit::process::{Program, Supervised};
+use farlog_testkit::scratch::Scratch;
+use farlog_wire::records::{BatchWriter, OutgoingBatch, ProducerStamp, batches, records};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::binary::{FARLOG, PATIENCE};
+
+const KILLS: usize = 100;
+const PARTITIONS: i32 = 3;
+const RECORDS_PER_BATCH: u64 = 5;
+
+fn start(directory: &Path, port: &PortLease, start: usize) -> Supervised {
+    let output = directory.join(format!("output-{start}"));
+    Program::new("farlog broker", FARLOG, directory, &output)
+        .args(["broker", "--listen", &port.address(), "--data"])
+        .arg(directory.join("data"))
+        .spawn()
+        .unwrap()
+}
+
+async fn connect(port: &PortLease) -> Cluster {
+    let servers = ServerAddress::parse_list(&port.address()).unwrap();
+    let mut options = ClusterOptions::new(servers);
+    options.retry.give_up_after = PATIENCE;
+    Cluster::connect(options).await.unwrap()
+}
+
+/// Batch number `index` of a producer: its records bear numbers, its sequence is what it must be.
+fn batch(producer_id: i64, index: u64) -> OutgoingBatch {
+    let mut writer = BatchWriter::new();
+    let first = index * RECORDS_PER_BATCH;
+    for number in first..first + RECORDS_PER_BATCH {
+        writer.push(1_000, None, Some(&number.to_be_bytes()), &[]);
+    }
+    let base_sequence = i32::try_from(first).unwrap();
+    writer.finish(ProducerStamp { producer_id, producer_epoch: 0, base_sequence }).unwrap()
+}
+
+/// Produces until told to stop; tells how many batches were acknowledged.
+fn produce(
+    cluster: Cluster,
+    partition: i32,
+    acknowledged: watch::Sender<u64>,
+    stop: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let producer_id = cluster.init_producer_id().await.unwrap().producer_id;
+        let place = TopicPartition::new("numbers", partition);
+        for index in 0.. {
+            if *stop.borrow() {
+                return;
+            }
+            // Sent again after every kill: the broker must recognise what it has.
+            let appended = cluster.produce_batch(&place, &batch(producer_id, index)).await.unwrap();
+            let expected = i64::try_from(index * RECORDS_PER_BATCH).unwrap();
+            assert_eq!(appended.base_offset, expected, "{place}: something is lost or twice");
+            acknowledged.send_replace(index + 1);
+        }
+    })
+}
+
+async fn numbers(cluster: &Cluster, partition: i32, end: u64) -> Vec<u64> {
+    let place = TopicPartition::new("numbers", partition);
+    let (mut offset, mut numbers) = (0, Vec::new());
+    while (numbers.len() as u64) < end {
+        let fetched = cluster.fetch(&place, offset, &FetchOptions::default()).await.unwrap();
+        for batch in batches(fetched.records) {
+            let batch = batch.unwrap();
+            batch.verify_crc().unwrap();
+            for record in records(&batch).unwrap() {
+                assert_eq!(record.offset, i64::try_from(numbers.len()).unwrap());
+                numbers.push(u64::from_be_bytes(record.value.unwrap().try_into().unwrap()));
+            }
+            offset = batch.header.next_offset();
+        }
+    }
+    numbers
+}
+
+/// Idempotent producers of three partitions, and a hundred kill -9 at random moments: every
+/// acknowledgement named the offset that an undisturbed log would have, and in the end every
+/// acknowledged record is there once and in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_kills_lose_nothing_and_repeat_nothing() {
+    let (scratch, port) = (Scratch::new("embedded").unwrap(), PortLease::take().unwrap());
+    let mut random = Random::new(4_711);
+    let mut broker = start(scratch.path(), &port, 0);
+    let cluster = connect(&port).await;
+    let topic = NewTopic {
+        name: "numbers".to_owned(),
+        partitions: Some(PARTITIONS),
+        replication_factor: Some(1),
+        configs: Default::default(),
+    };
+    cluster.create_topics(&[topic], false).await.unwrap();
+    let (stop, stopping) = watch::channel(false);
+    let mut producers = Vec::new();
+    for partition in 0..PARTITIONS {
+        let (acknowledged, told) = watch::channel(0);
+        let producing = produce(connect(&port).await, partition, acknowledged, stopping.clone());
+        producers.push((producing, told));
+    }
+    for kill in 1..=KILLS {
+        // Some batches after the last one: a kill that hits nothing proves nothing.
+        let (_, told) = &mut producers[kill % PARTITIONS as usize];
+        let wanted = *told.borrow() + random.between(1, 30);
+        tokio::time::timeout(PATIENCE, told.wait_for(|&batches| batches >= wanted))
+            .await
+            .unwrap_or_else(|_| panic!("no progress before kill {kill}: {}", broker.tail()))
+            .expect("a producer ended");
+        tokio::time::sleep(Duration::from_micros(random.below(3_000))).await;
+        broker.kill().unwrap();
+        broker = start(scratch.path(), &port, kill);
+    }
+    stop.send_replace(true);
+    for (partition, (producing, told)) in (0..).zip(producers) {
+        producing.await.unwrap();
+        let records = *told.borrow() * RECORDS_PER_BATCH;
+        let found = numbers(&cluster, partition, records).await;
+        assert!(found.into_iter().eq(0..records), "partition {partition}");
+    }
+    assert!(broker.stop(PATIENCE).unwrap(), "{}", broker.tail());
+}
