@@ -68,6 +68,9 @@ pub struct LinkOptions {
     pub in_flight_max: Option<usize>,
     /// Bytes asked of one partition in one fetch.
     pub fetch_partition_bytes_max: i32,
+    /// Bytes asked of one broker in one fetch, however many partitions it is about. No more is
+    /// asked of a partition, and never more than `memory_bytes`.
+    pub fetch_bytes_max: i32,
     /// Compress what is merged with this, and merge small compressed batches, too; `None` leaves
     /// batches with the compression that they have.
     pub recompress: Option<Compression>,
@@ -107,6 +110,7 @@ impl LinkOptions {
             memory_bytes: limits::MEMORY_BYTES,
             in_flight_max: None,
             fetch_partition_bytes_max: limits::FETCH_PARTITION_BYTES_MAX,
+            fetch_bytes_max: limits::FETCH_BYTES_MAX,
             recompress: None,
             producer_ids: ProducerIds::Auto,
             producer_id_expiration_ms: None,

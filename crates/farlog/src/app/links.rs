@@ -56,6 +56,11 @@ pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkO
     if let Some(bytes) = limits.fetch_partition_bytes {
         options.fetch_partition_bytes_max = i32::try_from(bytes).unwrap_or(i32::MAX);
     }
+    options.fetch_bytes_max = match limits.fetch_bytes {
+        Some(bytes) => i32::try_from(bytes).unwrap_or(i32::MAX),
+        // What was asked of one partition must be possible.
+        None => options.fetch_bytes_max.max(options.fetch_partition_bytes_max),
+    };
     if let Some(batches) = limits.in_flight_batches {
         options.in_flight_max = Some(usize::try_from(batches).unwrap_or(usize::MAX));
     }
@@ -208,3 +213,6 @@ impl Board {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,11 +74,7 @@ pub(crate) async fn set_up(
     let freshness = freshness(&options, &target).await;
     let context = LinkContext {
         target_code: ClusterCode::of(target.cluster_id()),
-        source_lanes: SourceLanes::new(
-            options.memory_bytes,
-            options.fetch_partition_bytes_max,
-            options.rate_bytes_per_second,
-        ),
+        source_lanes: SourceLanes::new(&options),
         target_lanes: TargetLanes::new(options.session_timeout),
         merge_buffers: BufferPool::new(MERGE_BUFFERS_KEPT_MAX, MERGE_BUFFER_BYTES_MAX),
         source_leaders: Leaders::default(),

@@ -19,11 +19,12 @@ use farlog_wire::records::next_fetch;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::committed::AbortedTransaction;
-use crate::limits::{FETCH_BYTES_MAX, FETCH_WAIT_BUSY_MS, FETCH_WAIT_MS, FETCHED_WAITING_MAX};
+use crate::limits::{FETCH_WAIT_BUSY_MS, FETCH_WAIT_MS, FETCHED_WAITING_MAX};
+use crate::options::LinkOptions;
 use crate::rate::RateLimiter;
 
 /// Memory permits are counted in this unit, since a semaphore's count is 32 bits wide.
-pub(crate) const PERMIT_BYTES: usize = 1024;
+const PERMIT_BYTES: usize = 1024;
 
 /// Holds the memory of fetched bytes accounted for until the last user lets go.
 pub(crate) type MemoryTicket = Arc<OwnedSemaphorePermit>;
@@ -115,12 +116,41 @@ impl LaneHandle {
     }
 }
 
-/// The bounds a lane works under.
+/// The bounds that the lanes of a link work under.
 #[derive(Clone, Debug)]
 pub(crate) struct LaneLimits {
-    pub(crate) memory: Arc<Semaphore>,
-    pub(crate) partition_bytes_max: i32,
-    pub(crate) rate: Option<Arc<RateLimiter>>,
+    memory: Arc<Semaphore>,
+    partition_bytes_max: i32,
+    fetch_bytes_max: i32,
+    rate: Option<Arc<RateLimiter>>,
+}
+
+impl LaneLimits {
+    /// Makes bounds that fit each other: a fetch that asked for more than all the memory there is
+    /// would wait for it for ever.
+    pub(crate) fn new(options: &LinkOptions) -> Self {
+        let permits = (options.memory_bytes / PERMIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
+        let memory_bytes = i32::try_from(permits.saturating_mul(PERMIT_BYTES)).unwrap_or(i32::MAX);
+        let fetch_bytes_max = options.fetch_bytes_max.clamp(1, memory_bytes);
+        Self {
+            memory: Arc::new(Semaphore::new(permits)),
+            partition_bytes_max: options.fetch_partition_bytes_max.clamp(1, fetch_bytes_max),
+            fetch_bytes_max,
+            rate: options.rate_bytes_per_second.map(|rate| Arc::new(RateLimiter::new(rate))),
+        }
+    }
+
+    /// Bytes to ask for in a fetch of this many partitions.
+    fn bytes_max(&self, partitions: usize) -> i32 {
+        let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+        self.partition_bytes_max.saturating_mul(partitions).min(self.fetch_bytes_max)
+    }
+
+    /// Waits until this many bytes may be fetched.
+    async fn reserve(&self, bytes: i32) -> Option<OwnedSemaphorePermit> {
+        let permits = (bytes as u32).div_ceil(PERMIT_BYTES as u32);
+        Arc::clone(&self.memory).acquire_many_owned(permits).await.ok()
+    }
 }
 
 /// Makes a lane over a connection; the future runs it until its connection fails or every handle
@@ -156,8 +186,8 @@ impl Lane {
                 self.wait_for_room().await;
                 continue;
             }
-            let bytes_max = self.bytes_max(asked.len());
-            let Some(mut permit) = self.reserve(bytes_max).await else { return };
+            let bytes_max = self.limits.bytes_max(asked.len());
+            let Some(mut permit) = self.limits.reserve(bytes_max).await else { return };
             let request = self.request(&asked, bytes_max);
             match self.connection.send(&request).await {
                 Ok(response) => {
@@ -205,18 +235,6 @@ impl Lane {
             () = self.room.notified() => {}
             subscription = self.commands.recv() => self.partitions.extend(subscription),
         }
-    }
-
-    fn bytes_max(&self, partitions: usize) -> i32 {
-        let wanted = i64::from(self.limits.partition_bytes_max) * partitions as i64;
-        i32::try_from(wanted)
-            .unwrap_or(i32::MAX)
-            .min(FETCH_BYTES_MAX.max(self.limits.partition_bytes_max))
-    }
-
-    async fn reserve(&self, bytes: i32) -> Option<OwnedSemaphorePermit> {
-        let permits = (bytes as u32).div_ceil(PERMIT_BYTES as u32);
-        Arc::clone(&self.limits.memory).acquire_many_owned(permits).await.ok()
     }
 
     fn request(&self, asked: &[usize], bytes_max: i32) -> FetchRequest {
@@ -372,3 +390,6 @@ fn response_bytes(response: &FetchResponse) -> usize {
     let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
     partitions.filter_map(|data| data.records.as_ref()).map(Bytes::len).sum()
 }
+
+#[cfg(test)]
+mod tests;

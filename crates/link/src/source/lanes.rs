@@ -4,15 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use farlog_client::{BufferPool, Cluster, ConnectionOptions};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::lane::{
-    Fetched, LaneHandle, LaneLimits, PERMIT_BYTES, SourcePartition, Subscription, fetched_channel,
-    lane,
+    Fetched, LaneHandle, LaneLimits, SourcePartition, Subscription, fetched_channel, lane,
 };
 use crate::limits::{FETCH_BUFFERS_KEPT_BYTES, LANES_PER_BROKER};
-use crate::rate::RateLimiter;
+use crate::options::LinkOptions;
 use crate::topology::Leader;
 
 /// The lanes to all brokers of one source cluster. Dropping it ends them.
@@ -32,18 +31,9 @@ pub(crate) struct SourceStream {
 }
 
 impl SourceLanes {
-    pub(crate) fn new(
-        memory_bytes: usize,
-        partition_bytes_max: i32,
-        rate_bytes_per_second: Option<u64>,
-    ) -> Self {
-        let limits = LaneLimits {
-            memory: Arc::new(Semaphore::new(memory_bytes / PERMIT_BYTES)),
-            partition_bytes_max,
-            rate: rate_bytes_per_second.map(|rate| Arc::new(RateLimiter::new(rate))),
-        };
+    pub(crate) fn new(options: &LinkOptions) -> Self {
         Self {
-            limits,
+            limits: LaneLimits::new(options),
             buffers: BufferPool::new(FETCH_BUFFERS_KEPT_BYTES),
             open: tokio::sync::Mutex::new(HashMap::new()),
             tasks: Mutex::new(JoinSet::new()),

@@ -269,7 +269,8 @@ impl Default for ConfigSync {
 pub struct Limits {
     /// Bytes asked of one partition in one fetch.
     pub fetch_partition_bytes: Option<Size>,
-    /// Bytes asked of one broker in one fetch.
+    /// Bytes asked of one broker in one fetch, however many partitions it is about; no more is
+    /// asked of one partition.
     pub fetch_bytes: Option<Size>,
     /// Batches of one partition under way to the target.
     #[schemars(range(min = 1, max = 100))]
