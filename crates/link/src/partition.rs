@@ -170,7 +170,7 @@ async fn wait_or_stop(
 ) -> bool {
     let waited = async {
         if wait > BACKOFF_MIN {
-            tokio::join!(sleep(wait), probe(context, mirror, cell));
+            wait_beside(wait, probe(context, mirror, cell)).await;
         } else {
             sleep(wait).await;
         }
@@ -178,5 +178,39 @@ async fn wait_or_stop(
     tokio::select! {
         () = waited => false,
         _ = stop.wait_for(|&stop| stop) => true,
+    }
+}
+
+/// Waits no longer than `wait`, whether or not what runs beside it has ended by then: a source
+/// that is away does not answer a probe for a long time, and must not put off the next attempt.
+async fn wait_beside(wait: Duration, beside: impl Future<Output = ()>) {
+    let forever = async {
+        beside.await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = sleep(wait) => {}
+        () = forever => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_probe_neither_lengthens_nor_shortens_the_wait() {
+        const WAIT: Duration = Duration::from_millis(20);
+        let begun = Instant::now();
+        let endless = timeout(Duration::from_secs(10), wait_beside(WAIT, pending())).await;
+        assert!(endless.is_ok(), "it waits for a probe that never ends");
+        assert!(begun.elapsed() >= WAIT);
+        let begun = Instant::now();
+        wait_beside(WAIT, async {}).await;
+        assert!(begun.elapsed() >= WAIT, "it ended with the probe");
     }
 }
