@@ -303,6 +303,9 @@ impl<'a> Intake<'a> {
             SourceEnd::Moved(code) => self.wait_for_source(code.message()),
             SourceEnd::Lost(why) => self.wait_for_source(&why),
             SourceEnd::Malformed(why) => return self.corrupt(&why),
+            SourceEnd::LeftOut => {
+                self.wait_for_source("the broker's answer leaves the partition out");
+            }
             SourceEnd::Refused(ErrorCode::TOPIC_AUTHORIZATION_FAILED) => {
                 return Err(Stop::new(
                     PartitionState::StoppedDenied,

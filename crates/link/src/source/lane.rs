@@ -6,7 +6,7 @@
 //! that it no longer leads a partition, the subscription ends with the reason and its worker
 //! decides what to do; lanes know nothing of leaders.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -91,6 +91,8 @@ pub(crate) enum SourceEnd {
     Refused(ErrorCode),
     /// The answer's batches do not follow each other.
     Malformed(String),
+    /// The answer does not speak of the partition.
+    LeftOut,
 }
 
 /// A lane as its users see it.
@@ -195,7 +197,7 @@ impl Lane {
                     // What was not filled goes back at once.
                     let spare = permit.num_permits().saturating_sub(bytes.div_ceil(PERMIT_BYTES));
                     drop(permit.split(spare));
-                    self.dispatch(response, Arc::new(permit));
+                    self.dispatch(&asked, response, Arc::new(permit));
                     if let Some(rate) = &self.limits.rate {
                         rate.spend(bytes as u64).await;
                     }
@@ -270,39 +272,13 @@ impl Lane {
         }
     }
 
-    fn dispatch(&mut self, response: FetchResponse, ticket: MemoryTicket) {
+    fn dispatch(&mut self, asked: &[usize], response: FetchResponse, ticket: MemoryTicket) {
         if response.error_code != ErrorCode::NONE {
             let end = SourceEnd::Refused(response.error_code);
             self.end_where(|_| true, &end);
             return;
         }
-        for topic in response.responses {
-            for data in topic.partitions {
-                let index = self.partitions.iter().position(|subscription| {
-                    let source = &subscription.source;
-                    source.partition == data.partition_index
-                        && source.is_named(&topic.topic, topic.topic_id)
-                });
-                if let Some(index) = index {
-                    self.dispatch_partition(index, data, &ticket);
-                }
-            }
-        }
-    }
-
-    fn dispatch_partition(&mut self, index: usize, data: PartitionData, ticket: &MemoryTicket) {
-        let subscription = &mut self.partitions[index];
-        let fetched = match subscription.take(data, ticket) {
-            Ok(data) => Fetched::Data(data),
-            Err(end) => Fetched::Ended(end),
-        };
-        let ended = matches!(fetched, Fetched::Ended(_));
-        // There was room when it was asked for, and only lanes send. A closed channel means that
-        // the worker has left.
-        let delivered = subscription.fetched.try_send(fetched).is_ok();
-        if ended || !delivered {
-            self.partitions.swap_remove(index);
-        }
+        hand_out(&mut self.partitions, asked, response, &ticket);
     }
 
     fn end_where(&mut self, which: impl Fn(&SourcePartition) -> bool, end: &SourceEnd) {
@@ -325,7 +301,60 @@ impl Lane {
     }
 }
 
+/// Hands an answer to the workers of the partitions that it was asked for, and forgets those whose
+/// subscriptions are over.
+fn hand_out(
+    partitions: &mut Vec<Subscription>,
+    asked: &[usize],
+    response: FetchResponse,
+    ticket: &MemoryTicket,
+) {
+    // A broker whose quota is used up answers at once, with nothing (KIP-219).
+    let is_throttled = response.throttle_time_ms > 0 && response.responses.is_empty();
+    let mut unanswered: BTreeSet<usize> = asked.iter().copied().collect();
+    let mut over = BTreeSet::new();
+    for topic in response.responses {
+        for data in topic.partitions {
+            let index = partitions.iter().position(|subscription| {
+                let source = &subscription.source;
+                source.partition == data.partition_index
+                    && source.is_named(&topic.topic, topic.topic_id)
+            });
+            // Only who was asked for is known to have room, and for one answer.
+            if let Some(index) = index.filter(|index| unanswered.remove(index))
+                && !partitions[index].hand_over(data, ticket)
+            {
+                over.insert(index);
+            }
+        }
+    }
+    if !is_throttled {
+        // Asked again at once, the broker would leave them out again: their workers pause.
+        for &index in &unanswered {
+            let _ = partitions[index].fetched.try_send(Fetched::Ended(SourceEnd::LeftOut));
+        }
+        over.append(&mut unanswered);
+    }
+    // From behind, so that the indexes before stay what they are.
+    for index in over.into_iter().rev() {
+        partitions.swap_remove(index);
+    }
+}
+
 impl Subscription {
+    /// Hands one answer to the worker; `false` if the subscription is over.
+    fn hand_over(&mut self, data: PartitionData, ticket: &MemoryTicket) -> bool {
+        let fetched = match self.take(data, ticket) {
+            Ok(data) => Fetched::Data(data),
+            Err(end) => Fetched::Ended(end),
+        };
+        let ended = matches!(fetched, Fetched::Ended(_));
+        // There was room when it was asked for, and only lanes send. A closed channel means that
+        // the worker has left.
+        let delivered = self.fetched.try_send(fetched).is_ok();
+        delivered && !ended
+    }
+
     /// Takes one answer in and moves on behind it.
     fn take(
         &mut self,

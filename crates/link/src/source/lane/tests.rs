@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use farlog_wire::messages::fetch_response::FetchableTopicResponse;
 use tokio::time::timeout;
 
 use super::*;
@@ -47,4 +48,75 @@ async fn no_fetch_waits_for_memory_that_there_never_is() {
             assert!(limits.partition_bytes_max <= bytes && bytes > 0);
         }
     }
+}
+
+/// Subscriptions to partitions 0, 1, … of one topic, and where their answers arrive.
+fn subscribed(count: i32) -> (Vec<Subscription>, Vec<mpsc::Receiver<Fetched>>) {
+    (0..count)
+        .map(|partition| {
+            let (fetched, receiver) = fetched_channel();
+            let source =
+                SourcePartition { topic: "t".to_owned(), topic_id: Uuid([7; 16]), partition };
+            let (offset, last_epoch, leader_epoch) = (0, -1, 0);
+            (Subscription { source, offset, last_epoch, leader_epoch, fetched }, receiver)
+        })
+        .unzip()
+}
+
+fn answer(throttle_time_ms: i32, partitions: &[(i32, ErrorCode)]) -> FetchResponse {
+    let partitions: Vec<PartitionData> = partitions
+        .iter()
+        .map(|&(partition_index, error_code)| PartitionData {
+            partition_index,
+            error_code,
+            ..PartitionData::default()
+        })
+        .collect();
+    let topic_id = Uuid([7; 16]);
+    let topic = FetchableTopicResponse { topic_id, partitions, ..Default::default() };
+    let responses = if topic.partitions.is_empty() { Vec::new() } else { vec![topic] };
+    FetchResponse { throttle_time_ms, responses, ..FetchResponse::default() }
+}
+
+fn ticket() -> MemoryTicket {
+    Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
+}
+
+/// What each partition was told, in a letter: data, ended, left out, nothing.
+fn told(receivers: &mut [mpsc::Receiver<Fetched>]) -> String {
+    let letter = |receiver: &mut mpsc::Receiver<Fetched>| match receiver.try_recv() {
+        Ok(Fetched::Data(_)) => 'd',
+        Ok(Fetched::Ended(SourceEnd::LeftOut)) => 'l',
+        Ok(Fetched::Ended(_)) => 'e',
+        Err(_) => '-',
+    };
+    receivers.iter_mut().map(letter).collect()
+}
+
+fn numbers(partitions: &[Subscription]) -> BTreeSet<i32> {
+    partitions.iter().map(|subscription| subscription.source.partition).collect()
+}
+
+#[test]
+fn a_partition_that_the_answer_leaves_out_is_told_so() {
+    let (mut partitions, mut receivers) = subscribed(5);
+    let (fine, moved) = (ErrorCode::NONE, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    // 4 was not asked for: nothing is said about it, nor is an answer for it taken.
+    let response = answer(0, &[(0, moved), (2, fine), (4, fine), (2, fine)]);
+    hand_out(&mut partitions, &[0, 1, 2, 3], response, &ticket());
+    assert_eq!(told(&mut receivers), "eldl-");
+    assert_eq!(numbers(&partitions), BTreeSet::from([2, 4]));
+    assert_eq!(told(&mut receivers), "-----", "one answer for one question");
+}
+
+#[test]
+fn a_throttled_broker_may_answer_nothing() {
+    let (mut partitions, mut receivers) = subscribed(2);
+    hand_out(&mut partitions, &[0, 1], answer(100, &[]), &ticket());
+    assert_eq!((told(&mut receivers).as_str(), partitions.len()), ("--", 2));
+    // With data for some, it left out the others.
+    hand_out(&mut partitions, &[0, 1], answer(100, &[(1, ErrorCode::NONE)]), &ticket());
+    assert_eq!((told(&mut receivers).as_str(), partitions.len()), ("ld", 1));
+    hand_out(&mut partitions, &[0], answer(0, &[]), &ticket());
+    assert_eq!((told(&mut receivers).as_str(), partitions.len()), ("-l", 0));
 }
