@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use farlog_client::{Cluster, TopicPartition};
 use farlog_wire::records::{BatchWriter, ProducerStamp};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
@@ -29,6 +30,12 @@ pub enum StateWriteError {
         /// What Kafka or the network said.
         why: String,
     },
+    /// Too many records wait already.
+    #[error("writing to the state topic: {waiting_max} records wait already, which is the limit")]
+    Full {
+        /// How many may wait.
+        waiting_max: usize,
+    },
     /// The writer has ended.
     #[error("the state writer has ended")]
     Ended,
@@ -43,17 +50,25 @@ struct Write {
 
 /// Resolves when a record is acknowledged.
 #[derive(Debug)]
-pub struct Written(Option<oneshot::Receiver<Result<(), StateWriteError>>>);
+pub struct Written(Handed);
+
+#[derive(Debug)]
+enum Handed {
+    /// The writer has it.
+    Over(oneshot::Receiver<Result<(), StateWriteError>>),
+    /// The writer did not take it.
+    Back(StateWriteError),
+}
 
 impl Future for Written {
     type Output = Result<(), StateWriteError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Some(done) => {
+            Handed::Over(done) => {
                 Pin::new(done).poll(context).map(|done| done.unwrap_or(Err(StateWriteError::Ended)))
             }
-            None => Poll::Ready(Err(StateWriteError::Ended)),
+            Handed::Back(error) => Poll::Ready(Err(error.clone())),
         }
     }
 }
@@ -82,10 +97,16 @@ impl StateStore {
     pub fn enqueue(&self, key: StateKey, value: StateValue) -> Written {
         let (done, written) = oneshot::channel();
         let write = Write { key: key.to_string().into_bytes(), value: value.to_bytes(), done };
-        let taken = self.writes.try_send(write).is_ok();
+        let handed = match self.writes.try_send(write) {
+            Ok(()) => Handed::Over(written),
+            Err(TrySendError::Full(_)) => {
+                Handed::Back(StateWriteError::Full { waiting_max: self.writes.max_capacity() })
+            }
+            Err(TrySendError::Closed(_)) => Handed::Back(StateWriteError::Ended),
+        };
         // An entry is a hypothesis anyway, and facts are true written or not.
         self.lock().set(key, Some(value));
-        Written(taken.then_some(written))
+        Written(handed)
     }
 
     /// Writes a record and waits until it is safe.
@@ -166,5 +187,42 @@ impl Task {
             .await
             .map(|_| ())
             .map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use farlog_wire::primitives::Uuid;
+
+    use super::*;
+    use crate::state::Fact;
+
+    /// A record like those that partitions save.
+    fn anchor(number: i32) -> (StateKey, StateValue) {
+        let mirror = MirrorId {
+            link: "link".to_owned(),
+            source_topic_id: Uuid([1; 16]),
+            target_topic_id: Uuid([2; 16]),
+            partition: number,
+        };
+        let fact = Fact { target_offset: 1, source_offset: 1, source_leader_epoch: 0 };
+        (StateKey::Anchor(mirror), StateValue::Fact(fact))
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_and_an_ended_writer_are_told_apart() {
+        let (writes, receiver) = mpsc::channel(STATE_WRITES_WAITING_MAX);
+        let store = StateStore { writes, journal: Arc::new(Mutex::new(Journal::new(1))) };
+        let (key, value) = anchor(0);
+        let waiting: Vec<Written> = (0..STATE_WRITES_WAITING_MAX)
+            .map(|_| store.enqueue(key.clone(), value.clone()))
+            .collect();
+        let full = store.enqueue(key.clone(), value.clone()).await.unwrap_err().to_string();
+        assert!(full.contains(&format!("{STATE_WRITES_WAITING_MAX} records wait")), "{full}");
+        drop(receiver);
+        for written in waiting {
+            assert!(matches!(written.await, Err(StateWriteError::Ended)));
+        }
+        assert!(matches!(store.enqueue(key, value).await, Err(StateWriteError::Ended)));
     }
 }
