@@ -31,15 +31,30 @@ pub(crate) struct Publishing {
 pub(crate) fn start(handle: LinkHandle, target: Cluster, options: &LinkOptions) -> Publishing {
     let (stop, mut stopping) = watch::channel(false);
     let factor = options.replication_factor;
+    let link = options.name.clone();
     let task = tokio::spawn(async move {
         let mut made = false;
+        let mut outage = Outage::default();
         loop {
             let last = *stopping.borrow();
-            if !made {
-                made = ensure(&target, factor).await;
-            }
-            if made && let Err(why) = publish(&handle, &target).await {
-                tracing::debug!(why, "status was not published");
+            let published = async {
+                if !made {
+                    ensure(&target, factor).await?;
+                    made = true;
+                }
+                publish(&handle, &target).await
+            };
+            let published = published.await;
+            // Somebody may have deleted the topic.
+            made &= published.is_ok();
+            match outage.news(published) {
+                Some(News::Begun(why)) => tracing::warn!(
+                    link,
+                    why,
+                    "status is not published: `farlog status` and `farlog lag` show old figures"
+                ),
+                Some(News::Over) => tracing::info!(link, "status is published again"),
+                None => {}
             }
             if last {
                 return;
@@ -62,19 +77,48 @@ impl Publishing {
     }
 }
 
-async fn ensure(target: &Cluster, replication_factor: i16) -> bool {
-    match target.metadata(&TopicSelection::one(STATUS_TOPIC)).await {
-        Ok(metadata) if metadata.topic(STATUS_TOPIC).is_some() => return true,
-        Ok(_) => {}
-        Err(_) => return false,
+/// Whether publishing fails, so that only changes are told.
+#[derive(Debug, Default)]
+struct Outage {
+    failing: bool,
+}
+
+/// What is worth telling.
+#[derive(Debug, PartialEq, Eq)]
+enum News {
+    /// Publishing has begun to fail, and why.
+    Begun(String),
+    /// It works again.
+    Over,
+}
+
+impl Outage {
+    fn news(&mut self, published: Result<(), String>) -> Option<News> {
+        let was_failing = std::mem::replace(&mut self.failing, published.is_err());
+        match published {
+            Err(why) if !was_failing => Some(News::Begun(why)),
+            Ok(()) if was_failing => Some(News::Over),
+            Err(why) => {
+                tracing::debug!(why, "status is still not published");
+                None
+            }
+            Ok(()) => None,
+        }
+    }
+}
+
+async fn ensure(target: &Cluster, replication_factor: i16) -> Result<(), String> {
+    let found = target.metadata(&TopicSelection::one(STATUS_TOPIC)).await;
+    if found.map_err(|error| error.to_string())?.topic(STATUS_TOPIC).is_some() {
+        return Ok(());
     }
     match ensure_internal_topic(target, STATUS_TOPIC, 1, replication_factor).await {
-        Ok(None) => true,
-        Ok(Some(code)) => {
-            tracing::warn!(%code, "topic {STATUS_TOPIC} cannot be created on the target");
-            false
-        }
-        Err(_) => false,
+        Ok(None) => Ok(()),
+        Ok(Some(code)) => Err(format!(
+            "topic {STATUS_TOPIC} cannot be created on the target: {code} ({})",
+            code.message()
+        )),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -90,4 +134,22 @@ async fn publish(handle: &LinkHandle, target: &Cluster) -> Result<(), String> {
         .await
         .map(|_| ())
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_told_when_it_begins_and_when_it_ends() {
+        let mut outage = Outage::default();
+        let failed = |why: &str| Err(why.to_owned());
+        assert_eq!(outage.news(Ok(())), None);
+        assert_eq!(outage.news(failed("no leader")), Some(News::Begun("no leader".to_owned())));
+        assert_eq!(outage.news(failed("no leader")), None);
+        assert_eq!(outage.news(failed("not authorized")), None);
+        assert_eq!(outage.news(Ok(())), Some(News::Over));
+        assert_eq!(outage.news(Ok(())), None);
+        assert_eq!(outage.news(failed("gone")), Some(News::Begun("gone".to_owned())));
+    }
 }
