@@ -1,4 +1,4 @@
-//! What is printed for people and scripts: tables that are readable without colour, and JSON.
+//! What is printed for people and scripts: tables that are readable without colour, JSON and YAML.
 
 pub mod pace;
 pub mod plan;
@@ -25,12 +25,15 @@ pub enum OutputFormat {
     Wide,
     /// Everything, exactly: times in milliseconds, sizes in bytes.
     Json,
+    /// The same as YAML.
+    Yaml,
 }
 
 /// What `farlog status` prints.
 pub fn status(view: &StatusView, format: OutputFormat) -> String {
     match format {
         OutputFormat::Json => json(view),
+        OutputFormat::Yaml => yaml(view),
         OutputFormat::Table | OutputFormat::Wide => {
             let mut text = status_table(view, format == OutputFormat::Wide);
             text.push_str(&attention(view));
@@ -43,6 +46,7 @@ pub fn status(view: &StatusView, format: OutputFormat) -> String {
 pub fn lag(view: &StatusView, format: OutputFormat) -> String {
     match format {
         OutputFormat::Json => json(view),
+        OutputFormat::Yaml => yaml(view),
         OutputFormat::Table | OutputFormat::Wide => {
             let mut text = lag_table(view, format == OutputFormat::Wide);
             let not_running = view.links.iter().filter(|link| link.state == "not-running");
@@ -59,6 +63,7 @@ pub fn lag(view: &StatusView, format: OutputFormat) -> String {
 pub fn plan(view: &PlanView, format: OutputFormat) -> String {
     match format {
         OutputFormat::Json => json(view),
+        OutputFormat::Yaml => yaml(view),
         OutputFormat::Table | OutputFormat::Wide => plan::text(view, format == OutputFormat::Wide),
     }
 }
@@ -69,6 +74,13 @@ fn json(view: &impl Serialize) -> String {
         .expect("a view holds no map with keys that are not texts, the one thing JSON refuses");
     text.push('\n');
     text
+}
+
+/// YAML with every text on one line, so that it can be searched.
+fn yaml(view: &impl Serialize) -> String {
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_string_with_options(view, options)
+        .expect("a view holds only what JSON can hold, all of which YAML can")
 }
 
 /// Everything that is not well, one paragraph each, with the reason and the way out.

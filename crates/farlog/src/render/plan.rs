@@ -7,7 +7,7 @@ use farlog_link::plan::LinkPlan;
 use farlog_link::topics::ConfigOp;
 use serde::Serialize;
 
-/// The plans of all links: the shape of `--output json`, which only grows.
+/// The plans of all links: the shape of `--output json` and `yaml`, which only grows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlanView {
     /// In order of the settings file.

@@ -63,6 +63,39 @@ fn json_of_one_partition() {
     insta::assert_snapshot!(status(&view, OutputFormat::Json));
 }
 
+#[test]
+fn yaml_of_one_partition() {
+    let mut view = view();
+    view.links.truncate(1);
+    view.links[0].partitions.truncate(1);
+    insta::assert_snapshot!(status(&view, OutputFormat::Yaml));
+}
+
+#[test]
+fn plan_as_yaml() {
+    insta::assert_snapshot!(plan(&planned(), OutputFormat::Yaml));
+}
+
+#[test]
+fn yaml_and_json_say_the_same() {
+    let both = |json: &str, yaml: &str| {
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        let read: serde_json::Value = serde_saphyr::from_str(yaml).unwrap();
+        assert_eq!(read, json, "{yaml}");
+    };
+    let mut view = view();
+    // What a broker says may look like anything.
+    for why in ["yes", "null", "0x1F", "a: b #c", "- x", "'", "two\nlines\n", " ", "é\u{7}"] {
+        why.clone_into(&mut view.links[0].why);
+        both(&status(&view, OutputFormat::Json), &status(&view, OutputFormat::Yaml));
+    }
+    view.links[0].why = "a long sentence. ".repeat(40);
+    both(&lag(&view, OutputFormat::Json), &lag(&view, OutputFormat::Yaml));
+    both(&plan(&planned(), OutputFormat::Json), &plan(&planned(), OutputFormat::Yaml));
+    let nothing = PlanView { links: Vec::new() };
+    both(&plan(&nothing, OutputFormat::Json), &plan(&nothing, OutputFormat::Yaml));
+}
+
 fn planned() -> PlanView {
     let create = |topic: &str, replication_factor| plan::CreateView {
         topic: topic.to_owned(),

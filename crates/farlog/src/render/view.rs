@@ -1,4 +1,5 @@
-//! What is shown of links, whoever shows it: the shape of `--output json` and of `/status`.
+//! What is shown of links, whoever shows it: the shape of `--output json`, of `--output yaml` and
+//! of `/status`.
 //!
 //! The link crate's own status is a record between instances and may change; this shape is for
 //! people's scripts and only grows.
