@@ -5,6 +5,7 @@
 
 pub mod clusters;
 pub mod links;
+pub mod memory;
 pub mod published;
 pub mod signals;
 pub mod statuses;
@@ -22,8 +23,9 @@ use tokio::sync::{mpsc, watch};
 use crate::exit::Exit;
 use crate::http::{BindError, HttpServer, Listen};
 use crate::progress::Progress;
-use crate::settings::topology::Topology;
+use crate::settings::topology::{LinkLimits, Topology};
 use clusters::SharedCluster;
+use memory::{PROCESS_MEMORY_BYTES, Share};
 use signals::StopSignal;
 use statuses::{Snapshot, Statuses};
 use supervisor::{LinkTask, Supervisor};
@@ -97,15 +99,20 @@ impl App {
                 .map_err(|source| BuildError::Tls { alias: alias.clone(), source })?;
             clusters.insert(alias.clone(), Arc::new(SharedCluster::new(alias, cluster)));
         }
+        let limits: Vec<LinkLimits> = topology.links.iter().map(|link| link.limits).collect();
+        let shares = memory::divide(&limits);
+        tell_memory(&shares);
         let tasks: Vec<LinkTask> = topology
             .links
             .iter()
-            .map(|link| {
+            .zip(shares)
+            .map(|(link, share)| {
                 let end = |alias: &str| {
                     let end = clusters.get(alias).cloned();
                     end.expect("the settings are accepted only if every link's clusters exist")
                 };
-                let options = links::options(link, &instance, is_named);
+                let mut options = links::options(link, &instance, is_named);
+                share.give_to(&mut options);
                 links::task(options, end(&link.source), end(&link.target), clock.clone())
             })
             .collect();
@@ -148,6 +155,21 @@ impl App {
             serving.abort();
         }
         exit
+    }
+}
+
+fn tell_memory(shares: &[Share]) {
+    let bytes = shares.iter().map(|share| share.memory_bytes).fold(0, usize::saturating_add);
+    if bytes > PROCESS_MEMORY_BYTES {
+        tracing::warn!(
+            links = shares.len(),
+            bytes,
+            budget_bytes = PROCESS_MEMORY_BYTES,
+            "links may hold more in memory than is meant for one process: give it that much, \
+             lower `limits.memory-bytes`, or run some links elsewhere"
+        );
+    } else {
+        tracing::debug!(links = shares.len(), bytes, "memory divided among links");
     }
 }
 

@@ -35,11 +35,8 @@ pub const LANES_PER_BROKER: usize = 4;
 /// Bytes of one link that may be fetched and not yet acknowledged.
 pub const MEMORY_BYTES: usize = 12 * 1024 * 1024;
 
-/// Bytes of fetch buffers that a link keeps for the next fetches.
-pub const FETCH_BUFFERS_KEPT_BYTES: usize = 12 * 1024 * 1024;
-
-/// Buffers of merged batches that a link keeps for the next ones …
-pub const MERGE_BUFFERS_KEPT_MAX: usize = 12;
+/// A link keeps one buffer of merged batches for this much of its memory, at least one …
+pub const MEMORY_BYTES_PER_MERGE_BUFFER: usize = 1024 * 1024;
 
 /// … if they are no larger than this.
 pub const MERGE_BUFFER_BYTES_MAX: usize = 2 * 1024 * 1024;

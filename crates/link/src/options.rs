@@ -62,7 +62,8 @@ pub struct LinkOptions {
     pub config_interval: Duration,
     /// Bound on the bytes fetched per second.
     pub rate_bytes_per_second: Option<u64>,
-    /// Bound on the bytes fetched and not yet acknowledged.
+    /// Bound on the bytes fetched and not yet acknowledged. As many bytes of unused fetch buffers
+    /// are kept for the next fetches.
     pub memory_bytes: usize,
     /// Bound on the batches of one partition under way; `None` lets the round trip decide.
     pub in_flight_max: Option<usize>,
@@ -119,5 +120,26 @@ impl LinkOptions {
             static_instance: false,
             session_timeout: limits::SESSION_TIMEOUT,
         }
+    }
+
+    /// Unused buffers of merged batches that are kept for the next ones.
+    pub(crate) fn merge_buffers_kept_max(&self) -> usize {
+        (self.memory_bytes / limits::MEMORY_BYTES_PER_MERGE_BUFFER).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topics::{Naming, NamingPolicy, TopicFilter};
+
+    #[test]
+    fn buffers_kept_follow_the_memory() {
+        let naming = NamingPolicy::new(Naming::Same, "east", "west");
+        let topics = TopicSelection { filter: TopicFilter::default(), heartbeats: false, naming };
+        let mut options = LinkOptions::new("link", "east", "west", topics);
+        assert_eq!(options.merge_buffers_kept_max(), 12);
+        options.memory_bytes = 1024;
+        assert_eq!(options.merge_buffers_kept_max(), 1);
     }
 }

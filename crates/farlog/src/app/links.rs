@@ -16,7 +16,7 @@ use crate::settings::topology::{LinkSettings, OnSourceDataLoss, ProducerIds, Sta
 /// Between two attempts to connect; each attempt is several quick ones already.
 const CONNECT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The link's options for an instance.
+/// The link's options for an instance; of memory it has the default until it is given its share.
 pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkOptions {
     // The only kind there is: what is not committed is never mirrored.
     let Transactions::CommittedOnly = settings.transactions;
@@ -49,19 +49,7 @@ pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkO
     }
     options.session_timeout = settings.session_timeout.unwrap_or(options.session_timeout);
     options.rate_bytes_per_second = settings.rate_limit_bytes_per_second;
-    let limits = settings.limits;
-    if let Some(bytes) = limits.memory_bytes {
-        options.memory_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-    }
-    if let Some(bytes) = limits.fetch_partition_bytes {
-        options.fetch_partition_bytes_max = i32::try_from(bytes).unwrap_or(i32::MAX);
-    }
-    options.fetch_bytes_max = match limits.fetch_bytes {
-        Some(bytes) => i32::try_from(bytes).unwrap_or(i32::MAX),
-        // What was asked of one partition must be possible.
-        None => options.fetch_bytes_max.max(options.fetch_partition_bytes_max),
-    };
-    if let Some(batches) = limits.in_flight_batches {
+    if let Some(batches) = settings.limits.in_flight_batches {
         options.in_flight_max = Some(usize::try_from(batches).unwrap_or(usize::MAX));
     }
     options.instance = instance.to_owned();

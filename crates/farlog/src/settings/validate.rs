@@ -17,6 +17,7 @@ pub fn validate(topology: &Topology, report: &mut Report) {
     clusters_differ(topology, report);
     nothing_goes_round(topology, report);
     one_writer_per_topic(topology, report);
+    fetches_fit_the_memory(topology, report);
 }
 
 fn at(link: &LinkSettings) -> (FileId, Place) {
@@ -93,6 +94,29 @@ fn nothing_goes_round(topology: &Topology, report: &mut Report) {
                  today: prefixed names (the cycle is seen in the name), or topics that go only \
                  one way",
             );
+    }
+}
+
+/// Says it where a limit cannot be what it was set to.
+fn fetches_fit_the_memory(topology: &Topology, report: &mut Report) {
+    for link in &topology.links {
+        let limits = link.limits;
+        let fetches = [
+            ("fetch-bytes", limits.fetch_bytes),
+            ("fetch-partition-bytes", limits.fetch_partition_bytes),
+        ];
+        for (name, fetch) in fetches {
+            if let (Some(memory), Some(fetch)) = (limits.memory_bytes, fetch)
+                && fetch > memory
+            {
+                let message = format!(
+                    "{}: `limits.{name}` is {fetch}, but a fetch asks for no more than \
+                     `limits.memory-bytes`, {memory}",
+                    link.name
+                );
+                report.warning(at(link), message);
+            }
+        }
     }
 }
 

@@ -12,9 +12,7 @@ use farlog_wire::records::BufferPool;
 use crate::apply::ensure_internal_topic;
 use crate::clock::Clock;
 use crate::identity::{ClusterCode, LinkCode, TaggedId};
-use crate::limits::{
-    ENTRIES_KEPT_MAX, MERGE_BUFFER_BYTES_MAX, MERGE_BUFFERS_KEPT_MAX, STATE_PARTITIONS,
-};
+use crate::limits::{ENTRIES_KEPT_MAX, MERGE_BUFFER_BYTES_MAX, STATE_PARTITIONS};
 use crate::options::{LinkOptions, ProducerIds};
 use crate::ownership::Lease;
 use crate::partition::LinkContext;
@@ -76,7 +74,7 @@ pub(crate) async fn set_up(
         target_code: ClusterCode::of(target.cluster_id()),
         source_lanes: SourceLanes::new(&options),
         target_lanes: TargetLanes::new(options.session_timeout),
-        merge_buffers: BufferPool::new(MERGE_BUFFERS_KEPT_MAX, MERGE_BUFFER_BYTES_MAX),
+        merge_buffers: BufferPool::new(options.merge_buffers_kept_max(), MERGE_BUFFER_BYTES_MAX),
         source_leaders: Leaders::default(),
         target_leaders,
         state_place: place,

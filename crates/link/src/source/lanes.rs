@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::lane::{
     Fetched, LaneHandle, LaneLimits, SourcePartition, Subscription, fetched_channel, lane,
 };
-use crate::limits::{FETCH_BUFFERS_KEPT_BYTES, LANES_PER_BROKER};
+use crate::limits::LANES_PER_BROKER;
 use crate::options::LinkOptions;
 use crate::topology::Leader;
 
@@ -34,7 +34,7 @@ impl SourceLanes {
     pub(crate) fn new(options: &LinkOptions) -> Self {
         Self {
             limits: LaneLimits::new(options),
-            buffers: BufferPool::new(FETCH_BUFFERS_KEPT_BYTES),
+            buffers: BufferPool::new(options.memory_bytes),
             open: tokio::sync::Mutex::new(HashMap::new()),
             tasks: Mutex::new(JoinSet::new()),
         }

@@ -1,6 +1,7 @@
 //! What limits become.
 
 use super::*;
+use crate::app::memory;
 use crate::settings::surroundings::Imagined;
 use crate::settings::{LoadOptions, load};
 
@@ -13,7 +14,10 @@ fn link(limits: &str) -> LinkOptions {
     let surroundings = Imagined::default();
     let loaded = load("farlog.yaml", text.as_bytes(), &LoadOptions::default(), &surroundings);
     assert!(loaded.is_accepted(), "{}", loaded.report.render());
-    options(&loaded.topology.links[0], "one", false)
+    let link = &loaded.topology.links[0];
+    let mut options = options(link, "one", false);
+    memory::divide(&[link.limits])[0].give_to(&mut options);
+    options
 }
 
 #[test]
@@ -26,12 +30,4 @@ fn every_limit_reaches_the_link() {
     assert_eq!(options.fetch_bytes_max, 512 << 10);
     assert_eq!(options.in_flight_max, Some(7));
     assert_eq!(options.memory_bytes, 4 << 20);
-}
-
-#[test]
-fn a_large_partition_fetch_needs_no_second_setting() {
-    assert_eq!(link("").fetch_bytes_max, farlog_link::limits::FETCH_BYTES_MAX);
-    assert_eq!(link("fetch-partition-bytes: 8MiB").fetch_bytes_max, 8 << 20);
-    let both = link("fetch-partition-bytes: 8MiB, fetch-bytes: 2MiB");
-    assert_eq!(both.fetch_bytes_max, 2 << 20);
 }

@@ -128,3 +128,17 @@ fn mm2_identity_two_way_is_refused_and_prefixed_is_fine() {
     let class = "org.apache.kafka.connect.mirror.IdentityReplicationPolicy";
     assert!(check(&format!("{two_way}replication.policy.class = {class}\n")));
 }
+
+#[test]
+fn a_fetch_larger_than_the_memory_is_told() {
+    let text = "version: 1\nclusters:\n  a: { bootstrap-servers: [a:9092] }\n  \
+                b: { bootstrap-servers: [b:9092] }\nlinks:\n  l: { source: a, target: b, \
+                topics: [t], limits: { memory-bytes: 1MiB, fetch-bytes: 4MiB, \
+                fetch-partition-bytes: 1MiB } }\n";
+    let imagined = Imagined::default();
+    let loaded = load("farlog.yaml", text.as_bytes(), &LoadOptions::default(), &imagined);
+    let rendered = loaded.report.render();
+    assert!(loaded.is_accepted(), "{rendered}");
+    assert_eq!(loaded.report.count(Severity::Warning), 1, "{rendered}");
+    assert!(rendered.contains("`limits.fetch-bytes` is 4194304, but"), "{rendered}");
+}

@@ -275,7 +275,8 @@ pub struct Limits {
     /// Batches of one partition under way to the target.
     #[schemars(range(min = 1, max = 100))]
     pub in_flight_batches: Option<u32>,
-    /// Bytes of all partitions that may be fetched and not yet acknowledged.
+    /// Bytes of all partitions that may be fetched and not yet acknowledged. Unless set, an even
+    /// share of what other links leave of 96 MiB, 12 MiB at most.
     pub memory_bytes: Option<Size>,
 }
 
