@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod binary;
+mod check;
 mod embedded;
 mod kill;
 mod operations_page;
