@@ -7,11 +7,14 @@ pub mod clusters;
 pub mod links;
 pub mod memory;
 pub mod published;
+pub mod rotation;
 pub mod signals;
 pub mod statuses;
 pub mod supervisor;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +29,7 @@ use crate::progress::Progress;
 use crate::settings::topology::{LinkLimits, Topology};
 use clusters::SharedCluster;
 use memory::{PROCESS_MEMORY_BYTES, Share};
+use rotation::Rotation;
 use signals::StopSignal;
 use statuses::{Snapshot, Statuses};
 use supervisor::{LinkTask, Supervisor};
@@ -35,6 +39,8 @@ use supervisor::{LinkTask, Supervisor};
 pub struct AppOptions {
     /// Clusters and links.
     pub topology: Topology,
+    /// The file that they are from, if any: read again for new secrets.
+    pub settings_file: Option<PathBuf>,
     /// Where metrics and health are served.
     pub listen: Listen,
     /// The name of this instance in status.
@@ -69,6 +75,7 @@ pub enum BuildError {
 #[derive(Debug)]
 pub struct App {
     supervisor: Supervisor,
+    rotation: Option<Rotation>,
     statuses: Statuses,
     server: Option<HttpServer>,
     live: Option<MultiProgress>,
@@ -91,9 +98,9 @@ impl BuildError {
 impl App {
     /// Builds leaf to root: clusters, links, statuses, server.
     pub async fn build(options: AppOptions) -> Result<Self, BuildError> {
-        let AppOptions { topology, listen, instance, is_named, clock, drain_deadline, live } =
-            options;
-        let mut clusters = std::collections::BTreeMap::new();
+        let AppOptions { topology, settings_file, listen, instance, is_named, .. } = options;
+        let AppOptions { clock, drain_deadline, live, .. } = options;
+        let mut clusters = BTreeMap::new();
         for (alias, settings) in &topology.clusters {
             let cluster = clusters::options(settings)
                 .map_err(|source| BuildError::Tls { alias: alias.clone(), source })?;
@@ -124,7 +131,8 @@ impl App {
             }
         };
         let supervisor = Supervisor::new(tasks, drain_deadline);
-        Ok(Self { supervisor, statuses, server, live })
+        let rotation = settings_file.map(|file| Rotation::new(file, &topology.clusters, &clusters));
+        Ok(Self { supervisor, rotation, statuses, server, live })
     }
 
     /// Where metrics and health are served, if they are.
@@ -145,7 +153,12 @@ impl App {
         });
         let progress = Progress::new(self.statuses, self.live);
         let progress = tokio::spawn(progress.run(stopping));
+        // Through the drain, too: what is sent last may need a new connection.
+        let rotating = self.rotation.map(|rotation| tokio::spawn(rotation.run()));
         let exit = self.supervisor.run(signals).await;
+        if let Some(rotating) = rotating {
+            rotating.abort();
+        }
         stop.send_replace(true);
         if let Err(error) = progress.await {
             tracing::error!(%error, "the progress task failed");

@@ -129,6 +129,7 @@ pub async fn run(
 fn app_options(topology: Topology) -> AppOptions {
     AppOptions {
         topology,
+        settings_file: None,
         listen: Listen::On(loopback()),
         instance: "demo".to_owned(),
         is_named: false,

@@ -1,7 +1,8 @@
 //! What a person wrote, turned into what Farlog does: `farlog.yaml` and `mm2.properties`.
 //!
 //! Pure: text and a door to environment variables and files go in, a [`topology::Topology`] and a
-//! [`diagnostics::Report`] come out. Start reading at [`load`].
+//! [`diagnostics::Report`] come out; only [`load_file`] touches the disk. Start reading at
+//! [`load`].
 
 pub mod diagnostics;
 pub mod fields;
@@ -14,10 +15,12 @@ pub mod validate;
 pub mod values;
 pub mod yaml;
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use self::diagnostics::{Report, Severity};
-use self::surroundings::Surroundings;
+use self::surroundings::{Process, Surroundings, read_bounded};
 use self::topology::Topology;
 
 /// How often the source is asked for new topics, where nothing else is said.
@@ -106,4 +109,14 @@ pub fn load(
     let topology = topology.unwrap_or_default();
     validate::validate(&topology, &mut report);
     Loaded { topology, report, options: *options }
+}
+
+/// Reads a settings file from disk; the report's file has the name that the person typed.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn load_file(file: &Path, options: &LoadOptions) -> io::Result<Loaded> {
+    let bytes = read_bounded(file)?;
+    let folder = file.parent().unwrap_or_else(|| Path::new(""));
+    Ok(load(&file.to_string_lossy(), &bytes, options, &Process::new(folder)))
 }

@@ -1,5 +1,6 @@
 //! From the settings of a cluster to a handle on it, shared by all links that use it.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use farlog_client::options::Security;
@@ -19,13 +20,16 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct SharedCluster {
     alias: String,
     options: ClusterOptions,
+    /// The latest secrets; those in `options` are the first.
+    security: Mutex<Security>,
     cluster: OnceCell<Cluster>,
 }
 
 impl SharedCluster {
     /// Not connected yet.
     pub fn new(alias: &str, options: ClusterOptions) -> Self {
-        Self { alias: alias.to_owned(), options, cluster: OnceCell::new() }
+        let security = Mutex::new(options.connection.security.clone());
+        Self { alias: alias.to_owned(), options, security, cluster: OnceCell::new() }
     }
 
     /// What the settings file calls it.
@@ -36,7 +40,33 @@ impl SharedCluster {
     /// The handle, after one attempt to connect if nobody has succeeded yet. Two links that need
     /// the same cluster take turns, they do not knock twice.
     pub async fn get(&self) -> Result<Cluster, ConnectError> {
-        self.cluster.get_or_try_init(|| Cluster::connect(self.options.clone())).await.cloned()
+        let connect = || async {
+            let mut options = self.options.clone();
+            options.connection.security = self.latest_security();
+            Cluster::connect(options).await
+        };
+        let cluster = self.cluster.get_or_try_init(connect).await?;
+        // They may have been replaced while we connected.
+        cluster.set_security(self.latest_security());
+        Ok(cluster.clone())
+    }
+
+    /// Has the next connections use other secrets.
+    ///
+    /// # Errors
+    /// If certificates cannot be used; nothing changes then.
+    pub fn set_security(&self, settings: &SecuritySettings) -> Result<(), TlsOptionsError> {
+        let security = security(settings)?;
+        *self.security.lock().unwrap_or_else(PoisonError::into_inner) = security;
+        if let Some(cluster) = self.cluster.get() {
+            cluster.set_security(self.latest_security());
+        }
+        Ok(())
+    }
+
+    /// The secrets of the next connection.
+    pub(super) fn latest_security(&self) -> Security {
+        self.security.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -113,6 +143,27 @@ mod tests {
         assert_eq!(sasl.mechanism, sasl::SaslMechanism::ScramSha512);
         assert_eq!(options.connection.client_id, "mirror");
         assert_eq!(&*options.bootstrap_servers[0].host, "::1");
+    }
+
+    #[test]
+    fn new_secrets_wait_for_the_connection() {
+        let login = |password: &str| SecuritySettings {
+            tls: None,
+            sasl: Some(SaslSettings {
+                mechanism: SaslMechanism::ScramSha512,
+                username: "farlog".to_owned(),
+                password: Secret(password.to_owned()),
+            }),
+        };
+        let cluster = SharedCluster::new("b", options(&settings(login("first"))).unwrap());
+        let password = || cluster.latest_security().sasl.unwrap().password.to_string();
+        assert_eq!(password(), "first");
+        cluster.set_security(&login("second")).unwrap();
+        assert_eq!(password(), "second");
+        let tls = TlsSettings { authorities_pem: Some(b"no".to_vec()), ..TlsSettings::default() };
+        let bad = SecuritySettings { tls: Some(tls), ..login("third") };
+        assert!(cluster.set_security(&bad).is_err());
+        assert_eq!(password(), "second", "neither half of it is used");
     }
 
     #[test]

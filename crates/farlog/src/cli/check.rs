@@ -1,14 +1,13 @@
 //! `farlog check FILE`: parse, compile, validate; report every mistake; contact nothing.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Outcome;
-use crate::settings::surroundings::{Process, read_bounded};
 use crate::settings::topology::{LinkSettings, Topology};
-use crate::settings::{LoadOptions, Loaded, load};
+use crate::settings::{LoadOptions, load_file};
 use farlog_link::topics::{Naming, TopicRule};
 
 /// Arguments of `farlog check`.
@@ -21,16 +20,6 @@ pub struct CheckArguments {
     /// proves it.
     #[arg(long)]
     pub strict: bool,
-}
-
-/// Reads a settings file from disk; the report's file has the name that the person typed.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn load_file(file: &Path, options: &LoadOptions) -> io::Result<Loaded> {
-    let bytes = read_bounded(file)?;
-    let folder = file.parent().unwrap_or_else(|| Path::new(""));
-    Ok(load(&file.to_string_lossy(), &bytes, options, &Process::new(folder)))
 }
 
 /// Checks a file: compiled links to `data`, everything there is to say to `talk`.

@@ -10,14 +10,14 @@ use farlog_link::plan_link;
 use indicatif::MultiProgress;
 
 use super::Outcome;
-use super::check::{describe_link, load_file};
+use super::check::describe_link;
 use super::logging::LoggingArguments;
 use crate::app::clusters::{self, SharedCluster};
 use crate::app::links;
 use crate::render::plan::{LinkPlanView, PlanView};
 use crate::render::{self, OutputFormat};
-use crate::settings::LoadOptions;
 use crate::settings::topology::{LinkSettings, Topology};
+use crate::settings::{LoadOptions, load_file};
 
 /// Arguments of `farlog plan`.
 #[derive(Debug, Args)]

@@ -11,14 +11,13 @@ use farlog_link::Clock;
 use indicatif::MultiProgress;
 
 use super::Outcome;
-use super::check::load_file;
 use super::logging::LoggingArguments;
 use crate::app::clusters;
 use crate::app::published::{Published, PublishedError};
 use crate::render::OutputFormat;
 use crate::render::view::StatusView;
-use crate::settings::LoadOptions;
 use crate::settings::topology::{ClusterSettings, Topology};
+use crate::settings::{LoadOptions, load_file};
 
 /// How long to try to reach a target. Somebody is waiting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -9,7 +9,6 @@ use farlog_link::Clock;
 use indicatif::MultiProgress;
 
 use super::Outcome;
-use super::check::load_file;
 use super::logging::LoggingArguments;
 use crate::app::supervisor::DRAIN_DEADLINE;
 use crate::app::{App, AppOptions, signals};
@@ -17,7 +16,7 @@ use crate::http::Listen;
 use crate::logging::LogFormat;
 use crate::settings::diagnostics::{Report, Severity};
 use crate::settings::topology::Topology;
-use crate::settings::{LoadOptions, Loaded};
+use crate::settings::{LoadOptions, Loaded, load_file};
 
 /// Arguments of `farlog run`.
 #[derive(Debug, Args)]
@@ -66,6 +65,7 @@ pub fn run(arguments: &RunArguments) -> io::Result<Outcome> {
     let is_live = format == LogFormat::Human && io::stderr().is_terminal();
     let options = AppOptions {
         topology,
+        settings_file: Some(arguments.file.clone()),
         listen: arguments.listen,
         instance: arguments.instance.clone().unwrap_or_else(default_instance),
         is_named: arguments.instance.is_some(),

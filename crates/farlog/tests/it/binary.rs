@@ -34,6 +34,11 @@ impl Place {
         Place { scratch, file }
     }
 
+    /// Writes a file beside the settings.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.scratch.join(name), text).unwrap();
+    }
+
     pub(crate) fn file(&self) -> &str {
         self.file.to_str().unwrap()
     }

@@ -8,5 +8,6 @@ mod check;
 mod embedded;
 mod kill;
 mod operations_page;
+mod rotation;
 mod run;
 mod usage;

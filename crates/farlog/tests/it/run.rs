@@ -12,14 +12,16 @@ use farlog_wire::records::{BatchWriter, ProducerStamp, RawBatch};
 use crate::binary::{Place, farlog, get, json};
 
 const PUBLISHED: &str = include_str!("../../../../docs/examples/mm2-primary-dr.properties");
-const RECORDS: i64 = 1_000;
+/// Records of one batch.
+pub(crate) const RECORDS: i64 = 1_000;
 
-async fn connect(kafka: &KafkaCluster) -> Cluster {
+pub(crate) async fn connect(kafka: &KafkaCluster) -> Cluster {
     let servers = ServerAddress::parse_list(&kafka.bootstrap()).unwrap();
     Cluster::connect(ClusterOptions::new(servers)).await.unwrap()
 }
 
-async fn fill(cluster: &Cluster, topic: &str) {
+/// Creates a topic of one partition and appends a batch to it.
+pub(crate) async fn fill(cluster: &Cluster, topic: &str) {
     let new = NewTopic {
         name: topic.to_owned(),
         partitions: Some(1),
@@ -27,6 +29,10 @@ async fn fill(cluster: &Cluster, topic: &str) {
         configs: BTreeMap::new(),
     };
     cluster.create_topics(&[new], false).await.unwrap()[topic].as_ref().unwrap();
+    append(cluster, topic).await;
+}
+
+pub(crate) async fn append(cluster: &Cluster, topic: &str) {
     let now_ms = farlog_link::Clock::system().now_ms();
     let mut batch = BatchWriter::new();
     for number in 0..RECORDS {
@@ -109,7 +115,7 @@ fn plan(place: &Place) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-async fn count(cluster: &Cluster, topic: &str) -> i64 {
+pub(crate) async fn count(cluster: &Cluster, topic: &str) -> i64 {
     let mut records = 0;
     let add = |batch: RawBatch| {
         records += i64::from(batch.header.record_count);
