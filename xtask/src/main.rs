@@ -7,6 +7,7 @@ use command::Failure;
 use farlog_testkit::jars::workspace;
 
 mod bench;
+mod bench_broker;
 mod codegen;
 mod command;
 mod debian;
@@ -28,6 +29,8 @@ struct Arguments {
 enum Command {
     /// Measure Farlog beside MirrorMaker 2 between two real clusters
     Bench(bench::Arguments),
+    /// Measure the embedded broker beside Kafka, under Kafka's own load tools
+    BenchBroker(bench_broker::Arguments),
     /// Write the Kafka messages of the wire crate from Kafka's own definitions
     Codegen(codegen::Options),
     /// Fetch the jars of Apache Kafka and MirrorMaker 2 that tests and benches run
@@ -43,6 +46,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Bench(arguments) => bench::run(arguments),
+        Command::BenchBroker(arguments) => bench_broker::run(&arguments),
         Command::Codegen(options) => codegen::run(workspace(), &options).map_err(Failure::new),
         Command::FetchKafka(arguments) => fetch_kafka::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),

@@ -20,7 +20,7 @@ mod report;
 mod statistics;
 mod table;
 mod tools;
-mod usage;
+pub(crate) mod usage;
 mod values;
 
 use std::fs;
