@@ -11,7 +11,8 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::options::{BrokerOptions, HostPort};
 use crate::settings::BrokerSettings;
-use crate::{maintenance, server};
+use crate::transactions::{TransactionLogError, Transactions};
+use crate::{maintenance, server, transactions};
 
 /// Why a broker cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum OpenError {
     /// The store takes nothing.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What transactions there were cannot be read.
+    #[error(transparent)]
+    Transactions(#[from] TransactionLogError),
 }
 
 /// What every connection and background task shares.
@@ -43,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) settings: BrokerSettings,
     pub(crate) clock: Clock,
     pub(crate) catalog: Catalog,
+    pub(crate) transactions: Transactions,
 }
 
 /// A broker that listens, and serves once it is run.
@@ -76,6 +81,7 @@ impl Broker {
         let catalog =
             Catalog::open(store, options.recovered, options.cluster_id, options.clock.clone())
                 .await?;
+        let transactions = Transactions::open(&catalog).await?;
         let shared = Shared {
             cluster_id: catalog.cluster_id(),
             node_id: options.node_id,
@@ -85,6 +91,7 @@ impl Broker {
             settings: options.settings,
             clock: options.clock,
             catalog,
+            transactions,
         };
         Ok(Self { shared: Arc::new(shared), listener, address })
     }
@@ -98,7 +105,8 @@ impl Broker {
     /// Serves until `shutdown` turns true.
     pub async fn run(self, shutdown: watch::Receiver<bool>) {
         let maintaining = maintenance::run(Arc::clone(&self.shared), shutdown.clone());
-        tokio::join!(server::run(self.listener, self.shared, shutdown), maintaining);
+        let ending = transactions::run(Arc::clone(&self.shared), shutdown.clone());
+        tokio::join!(server::run(self.listener, self.shared, shutdown), maintaining, ending);
     }
 }
 

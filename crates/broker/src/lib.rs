@@ -4,6 +4,7 @@
 //! - [`BrokerOptions`] → [`Broker::open`] → [`Broker::run`].
 //! - `api/`: one file for each API; its first lines say which versions and KIPs it serves.
 //! - `partition/`: what appending to a log means: sequences, transactions, epochs.
+//! - `transactions/`: the transaction coordinator.
 //! - `catalog/`: topics and what else the cluster knows of itself, kept in a log of its own.
 //!
 //! It meets the rest of Farlog in Kafka's bytes only.
@@ -20,8 +21,10 @@ mod partition;
 mod server;
 mod settings;
 mod topic_configs;
+mod transactions;
 
 pub use broker::{Broker, BrokerHandle, OpenError};
 pub use clock::Clock;
 pub use options::{BrokerOptions, HostPort};
 pub use settings::{BrokerSettings, SettingError};
+pub use transactions::TransactionLogError;

@@ -1,6 +1,7 @@
 //! The APIs: one file each, and the table that both `ApiVersions` and the dispatcher are made from,
 //! so that what is announced and what is served cannot differ.
 
+mod add_partitions_to_txn;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
@@ -9,13 +10,17 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_producers;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod incremental_alter_configs;
 mod init_producer_id;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod write_txn_markers;
 
 use std::sync::Arc;
 
@@ -129,6 +134,13 @@ served! {
     describe_cluster => farlog_wire::messages::describe_cluster_request::DescribeClusterRequest,
     describe_producers =>
         farlog_wire::messages::describe_producers_request::DescribeProducersRequest,
+    add_partitions_to_txn =>
+        farlog_wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnRequest,
+    end_txn => farlog_wire::messages::end_txn_request::EndTxnRequest,
+    write_txn_markers => farlog_wire::messages::write_txn_markers_request::WriteTxnMarkersRequest,
+    describe_transactions =>
+        farlog_wire::messages::describe_transactions_request::DescribeTransactionsRequest,
+    list_transactions => farlog_wire::messages::list_transactions_request::ListTransactionsRequest,
 }
 
 /// Whether an API is served in a version.

@@ -1,6 +1,7 @@
 //! Produce, versions 3 to 13.
 //!
-//! - KIP-98: idempotence; transactional batches are taken for partitions of an open transaction.
+//! - KIP-98: idempotence. KIP-890: transactional batches are taken for partitions of an open
+//!   transaction only; from version 12 on they make a partition part of it.
 //! - KIP-467: a message beside the error code. KIP-516: topics by id in version 13.
 //! - KIP-951: no other leader can be named, there is none.
 //! - `acks=0` is not answered; every other `acks` waits until the batch is durable.
@@ -12,36 +13,52 @@ use farlog_wire::messages::produce_request::{ProduceRequest, TopicProduceData};
 use farlog_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
+use farlog_wire::records::BatchHeader;
 use farlog_wire::{ErrorCode, VersionRange};
 use futures_util::future::join_all;
 
 use super::RequestContext;
 use crate::catalog::{Refusal, Topic};
 use crate::partition::{AppendOrigin, Appended, Partition};
+use crate::transactions::{Claim, Producer, Written};
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 3, max: 13 };
 
 /// From this version on topics are named by their ids.
 const BY_ID: i16 = 13;
 
+/// From this version on clients know that a transaction can be aborted and begun again (KIP-890).
+const KNOWS_ABORTABLE: i16 = 11;
+
+/// From this version on a batch makes its partition part of the transaction (KIP-890).
+const ADDS_PARTITIONS: i16 = 12;
+
 /// What became of one partition's batch so far.
 struct Outcome {
     index: i32,
-    appended: Result<(Arc<Partition>, Appended), Refusal>,
+    appended: Result<(Arc<Partition>, Placed), Refusal>,
 }
+
+/// A batch that has its place, and what its transaction wrote for it.
+type Placed = (Appended, Option<Written>);
 
 pub(super) async fn handle(
     context: RequestContext,
     request: ProduceRequest,
 ) -> Option<ProduceResponse> {
     let acks = request.acks;
+    let transactional_id = request.transactional_id;
     let answer = |responses| ProduceResponse { responses, ..ProduceResponse::default() };
     // Everything is appended before the first wait, so that requests of one connection that wait
     // together were appended in their order.
     let mut outcomes = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let (name, topic_id) = (topic.name.clone(), topic.topic_id);
-        outcomes.push((name, topic_id, append_topic(&context, topic, acks)));
+        outcomes.push((
+            name,
+            topic_id,
+            append_topic(&context, topic, acks, transactional_id.as_deref()),
+        ));
     }
     let mut responses = Vec::with_capacity(outcomes.len());
     for (name, topic_id, partitions) in outcomes {
@@ -51,7 +68,12 @@ pub(super) async fn handle(
     (acks != 0).then(|| answer(responses))
 }
 
-fn append_topic(context: &RequestContext, data: TopicProduceData, acks: i16) -> Vec<Outcome> {
+fn append_topic(
+    context: &RequestContext,
+    data: TopicProduceData,
+    acks: i16,
+    transactional_id: Option<&str>,
+) -> Vec<Outcome> {
     let topic = find(context, &data);
     let append = |index: i32, records: Option<Bytes>| {
         if !(-1..=1).contains(&acks) {
@@ -63,13 +85,50 @@ fn append_topic(context: &RequestContext, data: TopicProduceData, acks: i16) -> 
             Refusal::new(ErrorCode::INVALID_RECORD, "The request holds no records.")
         })?;
         let now_ms = context.broker.clock.now_ms();
-        let appended = partition.append(records, AppendOrigin::Client, &topic.configs, now_ms)?;
-        Ok((Arc::clone(partition), appended))
+        let producer = transactional_producer(&records);
+        let append = || partition.append(records, AppendOrigin::Client, &topic.configs, now_ms);
+        let placed = match producer {
+            None => (append()?, None),
+            Some(producer) => {
+                let id =
+                    transactional_id.ok_or(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)?;
+                let adds = context.version >= ADDS_PARTITIONS;
+                let claim = Claim { id, producer, topic: &topic.name, index, adds };
+                let broker = &context.broker;
+                let placed = broker.transactions.append(broker, claim, append);
+                placed.map_err(|refusal| unclaimed(refusal, context.version))?
+            }
+        };
+        Ok((Arc::clone(partition), placed))
     };
     let partitions = data.partition_data.into_iter();
     partitions
         .map(|data| Outcome { index: data.index, appended: append(data.index, data.records) })
         .collect()
+}
+
+/// Who wrote a batch of a transaction; `None` for every other batch.
+fn transactional_producer(records: &[u8]) -> Option<Producer> {
+    // What is not a batch is refused when it is appended.
+    let header = BatchHeader::parse(records).ok()?;
+    let producer = Producer { id: header.producer_id, epoch: header.producer_epoch };
+    header.attributes.is_transactional().then_some(producer)
+}
+
+/// The coordinator's refusals, as producers know them from partitions.
+fn unclaimed(refusal: Refusal, version: i16) -> Refusal {
+    let code = match refusal.code {
+        ErrorCode::PRODUCER_FENCED => ErrorCode::INVALID_PRODUCER_EPOCH,
+        ErrorCode::TRANSACTION_ABORTABLE if version < KNOWS_ABORTABLE => {
+            ErrorCode::INVALID_TXN_STATE
+        }
+        // Retriable, and known to every version.
+        ErrorCode::CONCURRENT_TRANSACTIONS
+        | ErrorCode::NOT_COORDINATOR
+        | ErrorCode::COORDINATOR_NOT_AVAILABLE => ErrorCode::NOT_ENOUGH_REPLICAS,
+        code => code,
+    };
+    Refusal { code, ..refusal }
 }
 
 fn find(context: &RequestContext, data: &TopicProduceData) -> Result<Arc<Topic>, ErrorCode> {
@@ -96,10 +155,15 @@ impl Outcome {
             error_message: refusal.message,
             ..PartitionProduceResponse::default()
         };
-        let (partition, mut appended) = match self.appended {
+        let (partition, (mut appended, written)) = match self.appended {
             Ok(appended) => appended,
             Err(refusal) => return refused(refusal),
         };
+        if let Some(written) = written
+            && let Err(code) = written.settle().await
+        {
+            return refused(code.into());
+        }
         match partition.settle(&mut appended).await {
             Ok(()) => PartitionProduceResponse {
                 index: self.index,

@@ -98,7 +98,6 @@ impl Partition {
     ///
     /// # Errors
     /// `INVALID_PRODUCER_EPOCH` or `TRANSACTION_COORDINATOR_FENCED` for who is too late.
-    #[expect(dead_code, reason = "for the transaction coordinator")]
     pub(crate) fn append_marker(
         &self,
         marker: OutgoingBatch,

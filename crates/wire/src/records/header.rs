@@ -55,6 +55,12 @@ impl Attributes {
         if transactional { Self(self.0 | TRANSACTIONAL) } else { Self(self.0 & !TRANSACTIONAL) }
     }
 
+    /// These, with the bit of control batches set or cleared.
+    #[must_use]
+    pub fn with_control(self, control: bool) -> Self {
+        if control { Self(self.0 | CONTROL) } else { Self(self.0 & !CONTROL) }
+    }
+
     /// These, with another compression.
     #[must_use]
     pub fn with_compression(self, compression: Compression) -> Self {

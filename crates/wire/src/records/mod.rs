@@ -25,7 +25,7 @@ mod writer;
 
 pub use builder::{Appended, BatchBuilder, BuilderLimits};
 pub use compression::{CodecError, Compression};
-pub use control::{ControlRecord, ControlType, control_record, control_type};
+pub use control::{ControlRecord, ControlType, EndMarker, control_record, control_type};
 pub use error::{BatchError, Obstacle, RecordFault};
 pub use header::{Attributes, BATCH_HEADER_BYTES, BatchHeader, MAGIC, TimestampType};
 pub use outgoing::{OutgoingBatch, ProducerStamp, pass_through};
