@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use farlog_client::admin::{ConfigChange, ConfigResource, NewTopic};
-use farlog_client::{Cluster, RequestError};
+use farlog_client::{BrokerError, Cluster, RequestError};
 use farlog_wire::error_code::ErrorCode;
 
 use crate::plan::LinkPlan;
@@ -105,13 +105,35 @@ fn failure(what: String, why: &dyn std::fmt::Display) -> ApplyFailure {
     ApplyFailure { what, why: why.to_string() }
 }
 
+/// Why an internal topic is not there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InternalTopicError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("cannot create internal topic {topic} on the target: {refused}{}", hint(.refused.code))]
+    Refused { topic: String, refused: Box<BrokerError> },
+}
+
+/// What helps, where the code does not say it.
+fn hint(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::INVALID_REPLICATION_FACTOR => {
+            "; lower the link's replication factor, or wait until the target has that many brokers"
+        }
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
+            "; the link's principal needs CREATE on topics that start with __farlog_"
+        }
+        _ => "",
+    }
+}
+
 /// Creates a compacted internal topic, unless it exists.
 pub(crate) async fn ensure_internal_topic(
     cluster: &Cluster,
     name: &str,
     partitions: i32,
     replication_factor: i16,
-) -> Result<Option<ErrorCode>, RequestError> {
+) -> Result<(), InternalTopicError> {
     let configs = [
         ("cleanup.policy", "compact"),
         ("compression.type", "producer"),
@@ -123,9 +145,22 @@ pub(crate) async fn ensure_internal_topic(
         replication_factor: Some(replication_factor).filter(|&factor| factor > 0),
         configs: configs.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
     };
-    let results = cluster.create_topics(std::slice::from_ref(&topic), false).await?;
-    Ok(match results.get(name) {
-        Some(Err(error)) if error.code != ErrorCode::TOPIC_ALREADY_EXISTS => Some(error.code),
-        _ => None,
-    })
+    let mut results = cluster.create_topics(std::slice::from_ref(&topic), false).await?;
+    match results.remove(name) {
+        Some(Err(refused)) if refused.code != ErrorCode::TOPIC_ALREADY_EXISTS => {
+            let (topic, refused) = (name.to_owned(), Box::new(refused));
+            Err(InternalTopicError::Refused { topic, refused })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl InternalTopicError {
+    /// Whether waiting may help.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Request(_) => true,
+            Self::Refused { refused, .. } => refused.code.is_retriable(),
+        }
+    }
 }

@@ -140,7 +140,12 @@ impl Planner {
             replication_factor: options.replication_factor,
         };
         let observed: Vec<ObservedTopic> = source.values().cloned().collect();
-        let plan = plan(rules, &observed, &target)?;
+        let mut plan = plan(rules, &observed, &target)?;
+        let creates = !plan.creates.is_empty() || !target.contains_key(STATE_TOPIC);
+        if creates {
+            let brokers = target_cluster.cached_metadata().brokers.len();
+            plan.warnings.extend(too_few_brokers(options, brokers));
+        }
         if !plan.is_settled() {
             // What was planned is about to change the target.
             self.configs_at = None;
@@ -183,6 +188,20 @@ impl Planner {
     }
 }
 
+/// Says it if the target cannot hold the replicas that topics are to be created with.
+fn too_few_brokers(options: &LinkOptions, brokers: usize) -> Option<String> {
+    let factor = options.replication_factor;
+    let wanted = usize::try_from(factor).ok()?;
+    (wanted > brokers).then(|| {
+        let target = &options.target_alias;
+        let have = if brokers == 1 { "1 broker".to_owned() } else { format!("{brokers} brokers") };
+        format!(
+            "replication factor {factor}, but target {target} has {have} just now: it will refuse \
+             to create topics; lower the link's replication factor, or bring up more brokers"
+        )
+    })
+}
+
 fn request(cluster: &'static str, alias: &str, error: RequestError) -> PlanError {
     PlanError::Request { cluster, alias: alias.to_owned(), source: Box::new(error) }
 }
@@ -203,4 +222,23 @@ fn floor(target: &BTreeMap<String, ObservedTopic>) -> MirrorFloor {
     let timestamp_bounds =
         if old { TimestampBounds::Difference } else { TimestampBounds::BeforeAfter };
     MirrorFloor { timestamp_bounds, largest_batch_bytes: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topics::{Naming, NamingPolicy, TopicFilter, TopicSelection};
+
+    #[test]
+    fn more_replicas_than_brokers_are_told() {
+        let naming = NamingPolicy::new(Naming::Same, "us", "eu");
+        let topics = TopicSelection { filter: TopicFilter::default(), heartbeats: false, naming };
+        let mut options = LinkOptions::new("link", "us", "eu", topics);
+        assert_eq!(too_few_brokers(&options, 1), None, "the target decides");
+        options.replication_factor = 3;
+        assert_eq!(too_few_brokers(&options, 3), None);
+        let told = too_few_brokers(&options, 1).unwrap();
+        assert!(told.contains("replication factor 3, but target eu has 1 broker "), "{told}");
+        assert!(too_few_brokers(&options, 2).unwrap().contains("has 2 brokers "));
+    }
 }

@@ -112,14 +112,8 @@ async fn ensure(target: &Cluster, replication_factor: i16) -> Result<(), String>
     if found.map_err(|error| error.to_string())?.topic(STATUS_TOPIC).is_some() {
         return Ok(());
     }
-    match ensure_internal_topic(target, STATUS_TOPIC, 1, replication_factor).await {
-        Ok(None) => Ok(()),
-        Ok(Some(code)) => Err(format!(
-            "topic {STATUS_TOPIC} cannot be created on the target: {code} ({})",
-            code.message()
-        )),
-        Err(error) => Err(error.to_string()),
-    }
+    let ensured = ensure_internal_topic(target, STATUS_TOPIC, 1, replication_factor).await;
+    ensured.map_err(|error| error.to_string())
 }
 
 async fn publish(handle: &LinkHandle, target: &Cluster) -> Result<(), String> {

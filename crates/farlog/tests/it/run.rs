@@ -1,17 +1,23 @@
-//! A published MirrorMaker 2 file, as it stands, between two real clusters.
+//! Published MirrorMaker 2 files, as they stand, between real clusters: only hosts are substituted.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use farlog_client::admin::NewTopic;
-use farlog_client::{Cluster, ClusterOptions, FetchOptions, ServerAddress, TopicPartition};
-use farlog_testkit::kafka::{KafkaCluster, KafkaOptions, KafkaVersion};
+use farlog_client::{
+    Cluster, ClusterOptions, FetchOptions, ServerAddress, TopicPartition, TopicSelection,
+};
+use farlog_testkit::kafka::{KafkaCluster, KafkaOptions, KafkaVersion, SharedKafka};
+use farlog_testkit::ports::PortLease;
 use farlog_testkit::process::Signal;
 use farlog_wire::records::{BatchWriter, ProducerStamp, RawBatch};
 
 use crate::binary::{Place, farlog, get, json};
 
-const PUBLISHED: &str = include_str!("../../../../docs/examples/mm2-primary-dr.properties");
+const PRIMARY_DR: &str = include_str!("../../../../docs/examples/mm2-primary-dr.properties");
+const US_EU: &str = include_str!("../../../../docs/examples/mm2-us-east-eu-west.properties");
+/// Mirrors have two replicas by MirrorMaker 2's default, and three where the file says so.
+static TARGET: SharedKafka = SharedKafka::new(|| KafkaOptions::new(KafkaVersion::V4_3).brokers(3));
 /// Records of one batch.
 pub(crate) const RECORDS: i64 = 1_000;
 
@@ -45,17 +51,15 @@ pub(crate) async fn append(cluster: &Cluster, topic: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_published_file_mirrors_tells_how_it_goes_and_drains() {
     let source = KafkaCluster::start(KafkaOptions::new(KafkaVersion::V4_3)).unwrap();
-    let target = KafkaCluster::start(KafkaOptions::new(KafkaVersion::V4_3)).unwrap();
+    let target = TARGET.get();
     fill(&connect(&source).await, "orders").await;
-    let settings = PUBLISHED
+    let settings = PRIMARY_DR
         .replace("primary-kafka:9092", &source.bootstrap())
-        .replace("dr-kafka:9092", &target.bootstrap())
-        // The clusters of this test have one broker each.
-        + "\nreplication.factor = 1\n";
+        .replace("dr-kafka:9092", &target.bootstrap());
     let place = Place::new("mm2.properties", &settings);
 
     let before = plan(&place);
-    let create = "create  primary.orders from orders: 1 partition, replication factor 1\n";
+    let create = "create  primary.orders from orders: 1 partition, replication factor 2\n";
     assert!(before.contains(create), "{before}");
 
     let mut first = place.run("first", &[]);
@@ -107,6 +111,70 @@ async fn a_published_file_mirrors_tells_how_it_goes_and_drains() {
     let output = farlog(&["status", file, "--check"]);
     assert_eq!(output.status.code(), Some(2), "nobody runs the link any more");
     assert_eq!(count(&connect(&target).await, "primary.orders").await, RECORDS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_file_with_two_servers_and_three_replicas_runs() {
+    const TOPICS: [&str; 3] = ["inventory", "orders", "user-events"];
+    let source = KafkaCluster::start(KafkaOptions::new(KafkaVersion::V4_3)).unwrap();
+    let target = TARGET.get();
+    let (east, west) = (connect(&source).await, connect(&target).await);
+    for topic in TOPICS.iter().chain(&["unasked"]) {
+        fill(&east, topic).await;
+    }
+    // One of the servers that the file names is down.
+    let down = PortLease::take().unwrap();
+    let target_servers = target.bootstrap();
+    let servers: Vec<&str> = target_servers.split(',').collect();
+    let settings = US_EU
+        .replace("kafka-us-1:9092", &down.address().to_string())
+        .replace("kafka-us-2:9092", &source.bootstrap())
+        .replace("kafka-eu-1:9092", servers[0])
+        .replace("kafka-eu-2:9092", servers[1]);
+    let place = Place::new("mm2.properties", &settings);
+    let mut instance = place.run("published", &[]);
+    let address = instance.address();
+    instance.until("the mirrors", |_| {
+        let status = json(&get(address, "/status"));
+        let partitions = status["links"][0]["partitions"].as_array().unwrap();
+        let caught_up = partitions.iter().filter(|each| each["state"] == "caught-up");
+        caught_up.count() == TOPICS.len()
+    });
+    instance.process.signal(Signal::Terminate).unwrap();
+    assert_eq!(instance.exit_code(), Some(0), "{}", instance.log());
+    let metadata = west.metadata(&TopicSelection::All).await.unwrap();
+    for topic in TOPICS {
+        let mirror = format!("us-east.{topic}");
+        assert_eq!(count(&west, &mirror).await, RECORDS, "{mirror}");
+        assert_eq!(metadata.topics[&mirror].partitions[&0].replicas.len(), 3, "{mirror}");
+    }
+    assert!(!metadata.topics.contains_key("us-east.unasked"));
+    assert!(instance.log().contains("not yet"), "{}", instance.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_replicas_than_brokers_are_named_by_plan_and_run() {
+    let target = KafkaCluster::start(KafkaOptions::new(KafkaVersion::V4_3)).unwrap();
+    let source = TARGET.get();
+    let source_servers = source.bootstrap();
+    let mut settings = US_EU.to_owned();
+    for (host, server) in ["us-1", "us-2"].iter().zip(source_servers.split(',')) {
+        settings = settings.replace(&format!("kafka-{host}:9092"), server);
+    }
+    let down = PortLease::take().unwrap();
+    let settings = settings
+        .replace("kafka-eu-1:9092", &target.bootstrap())
+        .replace("kafka-eu-2:9092", &down.address().to_string());
+    let place = Place::new("mm2.properties", &settings);
+    let planned = plan(&place);
+    assert!(planned.contains("replication factor 3, but target eu-west has 1 broker"), "{planned}");
+    let mut instance = place.run("refused", &[]);
+    let address = instance.address();
+    let why = || json(&get(address, "/status"))["links"][0]["why"].to_string();
+    instance.until("the reason", |_| why().contains("cannot create internal topic"));
+    let why = why();
+    assert!(why.contains("INVALID_REPLICATION_FACTOR"), "{why}");
+    assert!(why.contains("lower the link's replication factor"), "{why}");
 }
 
 fn plan(place: &Place) -> String {

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use farlog_client::admin::ConfigResource;
 use farlog_client::{Cluster, RequestError, TopicSelection};
-use farlog_wire::error_code::ErrorCode;
 use farlog_wire::messages::api_versions_request::ApiVersionsRequest;
 
 use farlog_wire::records::BufferPool;
 
-use crate::apply::ensure_internal_topic;
+use crate::apply::{InternalTopicError, ensure_internal_topic};
 use crate::clock::Clock;
 use crate::identity::{ClusterCode, LinkCode, TaggedId};
 use crate::limits::{ENTRIES_KEPT_MAX, MERGE_BUFFER_BYTES_MAX, STATE_PARTITIONS};
@@ -32,8 +31,8 @@ pub(crate) const STATE_TOPIC: &str = "__farlog_state";
 pub(crate) enum SetupError {
     #[error(transparent)]
     Request(#[from] RequestError),
-    #[error("cannot create internal topic {topic} on the target: {code} ({})", .code.message())]
-    InternalTopic { topic: &'static str, code: ErrorCode },
+    #[error(transparent)]
+    InternalTopic(#[from] InternalTopicError),
     #[error("internal topic {0} is not there yet")]
     NotYet(&'static str),
     #[error(transparent)]
@@ -105,10 +104,7 @@ async fn state_place(target: &Cluster, options: &LinkOptions) -> Result<StatePla
         return Ok(place);
     }
     let factor = options.replication_factor;
-    let refused = ensure_internal_topic(target, STATE_TOPIC, STATE_PARTITIONS, factor).await?;
-    if let Some(code) = refused {
-        return Err(SetupError::InternalTopic { topic: STATE_TOPIC, code });
-    }
+    ensure_internal_topic(target, STATE_TOPIC, STATE_PARTITIONS, factor).await?;
     find().await?.ok_or(SetupError::NotYet(STATE_TOPIC))
 }
 
@@ -192,7 +188,7 @@ impl SetupError {
         match self {
             Self::Request(_) | Self::NotYet(_) | Self::Write(_) => true,
             Self::Read(error) => error.is_transient(),
-            Self::InternalTopic { code, .. } => code.is_retriable(),
+            Self::InternalTopic(error) => error.is_transient(),
         }
     }
 }

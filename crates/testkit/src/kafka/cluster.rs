@@ -88,7 +88,7 @@ impl KafkaCluster {
         TlsFiles::of(self.scratch.path())
     }
 
-    /// The brokers, by id: 1, and 2 if there are two.
+    /// The brokers, by id from 1.
     pub fn brokers(&self) -> impl Iterator<Item = &Broker> {
         self.nodes.iter().filter(|node| node.is_broker())
     }

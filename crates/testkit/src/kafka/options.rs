@@ -95,12 +95,12 @@ impl KafkaOptions {
         self
     }
 
-    /// One broker, or two (and a controller beside them).
+    /// One broker, or two or three (and a controller beside them).
     ///
     /// # Panics
     /// On any other count.
     pub fn brokers(mut self, count: u8) -> KafkaOptions {
-        assert!((1..=2).contains(&count), "a test cluster has one or two brokers, not {count}");
+        assert!((1..=3).contains(&count), "a test cluster has one to three brokers, not {count}");
         self.brokers = count;
         self.controller_apart |= count > 1;
         self
