@@ -9,10 +9,11 @@ use tokio::sync::watch;
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
+use crate::groups::{Groups, ReplayError};
 use crate::options::{BrokerOptions, HostPort};
 use crate::settings::BrokerSettings;
 use crate::transactions::{TransactionLogError, Transactions};
-use crate::{maintenance, server, transactions};
+use crate::{groups, maintenance, server, transactions};
 
 /// Why a broker cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,9 @@ pub enum OpenError {
     /// What the cluster knows of itself cannot be read or written.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The groups cannot be read back.
+    #[error(transparent)]
+    Groups(#[from] ReplayError),
     /// The store takes nothing.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -48,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) catalog: Catalog,
     pub(crate) transactions: Transactions,
+    pub(crate) groups: Groups,
 }
 
 /// A broker that listens, and serves once it is run.
@@ -82,6 +87,8 @@ impl Broker {
             Catalog::open(store, options.recovered, options.cluster_id, options.clock.clone())
                 .await?;
         let transactions = Transactions::open(&catalog).await?;
+        let groups =
+            Groups::open(&catalog, options.settings.clone(), options.clock.clone()).await?;
         let shared = Shared {
             cluster_id: catalog.cluster_id(),
             node_id: options.node_id,
@@ -92,6 +99,7 @@ impl Broker {
             clock: options.clock,
             catalog,
             transactions,
+            groups,
         };
         Ok(Self { shared: Arc::new(shared), listener, address })
     }
@@ -106,7 +114,9 @@ impl Broker {
     pub async fn run(self, shutdown: watch::Receiver<bool>) {
         let maintaining = maintenance::run(Arc::clone(&self.shared), shutdown.clone());
         let ending = transactions::run(Arc::clone(&self.shared), shutdown.clone());
-        tokio::join!(server::run(self.listener, self.shared, shutdown), maintaining, ending);
+        let coordinating = groups::run(Arc::clone(&self.shared), shutdown.clone());
+        let serving = server::run(self.listener, self.shared, shutdown);
+        tokio::join!(serving, maintaining, ending, coordinating);
     }
 }
 

@@ -27,7 +27,6 @@ use crate::limits::{PRODUCES_IN_FLIGHT_MAX, WRITE_BUFFER_BYTES};
 /// Who is on the other side of a connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    #[expect(dead_code, reason = "for the group coordinator")]
     pub(crate) address: SocketAddr,
 }
 

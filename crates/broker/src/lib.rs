@@ -5,6 +5,7 @@
 //! - `api/`: one file for each API; its first lines say which versions and KIPs it serves.
 //! - `partition/`: what appending to a log means: sequences, transactions, epochs.
 //! - `transactions/`: the transaction coordinator.
+//! - `groups/`: who consumes together, and how far they are.
 //! - `catalog/`: topics and what else the cluster knows of itself, kept in a log of its own.
 //!
 //! It meets the rest of Farlog in Kafka's bytes only.
@@ -14,6 +15,7 @@ mod broker;
 mod catalog;
 mod clock;
 mod connection;
+mod groups;
 mod limits;
 mod maintenance;
 mod options;
@@ -25,6 +27,7 @@ mod transactions;
 
 pub use broker::{Broker, BrokerHandle, OpenError};
 pub use clock::Clock;
+pub use groups::ReplayError;
 pub use options::{BrokerOptions, HostPort};
 pub use settings::{BrokerSettings, SettingError};
 pub use transactions::TransactionLogError;

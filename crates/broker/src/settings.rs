@@ -75,8 +75,14 @@ macro_rules! settings {
 }
 
 settings! {
+    /// How long the first members of a group are waited for, in milliseconds. Not at all unless it
+    /// is set: Kafka's 3 s save a large group some rebalances while it starts, and here they would
+    /// be all that a test or a demo waits for.
+    group_initial_rebalance_delay_ms = "group.initial.rebalance.delay.ms", 0, 0..=i64::MAX;
     /// Longest session timeout that a member of a group may ask for, in milliseconds.
     group_max_session_timeout_ms = "group.max.session.timeout.ms", 1_800_000, 1..=i64::MAX;
+    /// Members of one group.
+    group_max_size = "group.max.size", 10_000, 1..=1_000_000;
     /// Shortest session timeout that a member of a group may ask for, in milliseconds.
     group_min_session_timeout_ms = "group.min.session.timeout.ms", 6_000, 1..=i64::MAX;
     /// Accepted for the sake of Kafka's files: nothing waits between compactions here.

@@ -1,6 +1,7 @@
 //! DeleteTopics, versions 1 to 6.
 //!
 //! - KIP-516: by id from version 6 on.
+//! - Groups forget where they were in it, as in Kafka.
 //! - The topic's records are gone at once; fetches that wait on it are woken with
 //!   `UNKNOWN_TOPIC_OR_PARTITION`.
 
@@ -43,11 +44,14 @@ async fn delete(context: &RequestContext, wanted: DeleteTopicState) -> Deletable
         },
     };
     match catalog.delete_topic(&name).await {
-        Ok(topic) => DeletableTopicResult {
-            name: Some(name),
-            topic_id: topic.id,
-            ..DeletableTopicResult::default()
-        },
+        Ok(topic) => {
+            context.broker.groups.topic_deleted(catalog, &name);
+            DeletableTopicResult {
+                name: Some(name),
+                topic_id: topic.id,
+                ..DeletableTopicResult::default()
+            }
+        }
         Err(refusal) => refused(refusal.code, refusal.message),
     }
 }

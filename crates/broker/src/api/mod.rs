@@ -5,21 +5,32 @@ mod add_partitions_to_txn;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_producers;
 mod describe_transactions;
 mod end_txn;
 mod fetch;
+mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod list_transactions;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 mod write_txn_markers;
 
 use std::sync::Arc;
@@ -40,14 +51,19 @@ pub(crate) const OPERATIONS_UNKNOWN: i32 = i32::MIN;
 pub(crate) struct RequestContext {
     pub(crate) broker: Arc<Shared>,
     /// Who is on the other side.
-    #[expect(dead_code, reason = "for the group coordinator")]
     pub(crate) peer: Arc<Peer>,
     /// The version that the request came in, and its answer goes out in.
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,
     /// What the client calls itself.
-    #[expect(dead_code, reason = "for the group coordinator")]
     pub(crate) client_id: Option<String>,
+}
+
+impl RequestContext {
+    /// The client's address as Kafka writes it down.
+    pub(crate) fn client_host(&self) -> String {
+        format!("/{}", self.peer.address.ip())
+    }
 }
 
 /// A request that costs its connection.
@@ -141,6 +157,17 @@ served! {
     describe_transactions =>
         farlog_wire::messages::describe_transactions_request::DescribeTransactionsRequest,
     list_transactions => farlog_wire::messages::list_transactions_request::ListTransactionsRequest,
+    find_coordinator => farlog_wire::messages::find_coordinator_request::FindCoordinatorRequest,
+    join_group => farlog_wire::messages::join_group_request::JoinGroupRequest,
+    sync_group => farlog_wire::messages::sync_group_request::SyncGroupRequest,
+    heartbeat => farlog_wire::messages::heartbeat_request::HeartbeatRequest,
+    leave_group => farlog_wire::messages::leave_group_request::LeaveGroupRequest,
+    offset_commit => farlog_wire::messages::offset_commit_request::OffsetCommitRequest,
+    offset_fetch => farlog_wire::messages::offset_fetch_request::OffsetFetchRequest,
+    offset_delete => farlog_wire::messages::offset_delete_request::OffsetDeleteRequest,
+    list_groups => farlog_wire::messages::list_groups_request::ListGroupsRequest,
+    describe_groups => farlog_wire::messages::describe_groups_request::DescribeGroupsRequest,
+    delete_groups => farlog_wire::messages::delete_groups_request::DeleteGroupsRequest,
 }
 
 /// Whether an API is served in a version.

@@ -5,10 +5,10 @@ use farlog_testkit::tools::Tool;
 
 use crate::fixture::start;
 
-const KAFKA: KafkaVersion = KafkaVersion::V4_3;
+pub(crate) const KAFKA: KafkaVersion = KafkaVersion::V4_3;
 
 /// Runs a tool to its end without holding up the broker's runtime.
-async fn run(tool: Tool) -> String {
+pub(crate) async fn run(tool: Tool) -> String {
     let output = tokio::task::spawn_blocking(move || tool.run()).await.expect("no panic");
     output.expect("the tool succeeds").stdout
 }

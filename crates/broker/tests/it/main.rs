@@ -2,4 +2,5 @@
 
 mod clients;
 mod fixture;
+mod groups;
 mod transactions;

@@ -1,0 +1,97 @@
+//! OffsetCommit, versions 2 to 10.
+//!
+//! - KIP-320: leader epochs from version 6 on. KIP-345: static members from version 7 on.
+//! - KIP-848: version 9 says what is stale. KIP-516: topics by id in version 10.
+//! - A retention of its own, which clients of 2018 could ask for, is not kept.
+
+use farlog_wire::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use farlog_wire::messages::offset_commit_response::{
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use farlog_wire::{ErrorCode, Uuid, VersionRange};
+
+use super::RequestContext;
+use crate::groups::limits::OFFSET_METADATA_BYTES_MAX;
+use crate::groups::{Committer, NewOffset};
+
+pub(crate) const VERSIONS: VersionRange = VersionRange { min: 2, max: 10 };
+
+pub(super) async fn handle(
+    context: RequestContext,
+    request: OffsetCommitRequest,
+) -> OffsetCommitResponse {
+    let mut offsets = Vec::new();
+    let topics = request.topics.into_iter().map(|topic| check(&context, topic, &mut offsets));
+    let mut topics: Vec<OffsetCommitResponseTopic> = topics.collect();
+    let committer = Committer {
+        member_id: request.member_id,
+        instance_id: request.group_instance_id,
+        generation: request.generation_id_or_member_epoch,
+        is_transactional: false,
+    };
+    let (broker, group) = (&context.broker, &request.group_id);
+    if !offsets.is_empty()
+        && let Err(code) = broker.groups.commit(&broker.catalog, group, &committer, &offsets).await
+    {
+        let code = in_version(code, context.version);
+        for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            if partition.error_code == ErrorCode::NONE {
+                partition.error_code = code;
+            }
+        }
+    }
+    OffsetCommitResponse { topics, ..OffsetCommitResponse::default() }
+}
+
+/// Clients of before version 9 know of generations only.
+fn in_version(code: ErrorCode, version: i16) -> ErrorCode {
+    match code {
+        ErrorCode::STALE_MEMBER_EPOCH if version < 9 => ErrorCode::UNSUPPORTED_VERSION,
+        ErrorCode::GROUP_ID_NOT_FOUND if version < 9 => ErrorCode::ILLEGAL_GENERATION,
+        code => code,
+    }
+}
+
+/// Adds what may be committed to `offsets`, and makes the answer for when it is.
+fn check(
+    context: &RequestContext,
+    topic: OffsetCommitRequestTopic,
+    offsets: &mut Vec<NewOffset>,
+) -> OffsetCommitResponseTopic {
+    let catalog = &context.broker.catalog;
+    let by_id = topic.topic_id != Uuid::default();
+    let (known, missing) = match by_id {
+        true => (catalog.topic_by_id(topic.topic_id), ErrorCode::UNKNOWN_TOPIC_ID),
+        false => (catalog.topic(&topic.name), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+    };
+    let check = |partition: &OffsetCommitRequestPartition| {
+        let known = known.as_ref().ok_or(missing)?;
+        known.partition(partition.partition_index)?;
+        let metadata = partition.committed_metadata.clone().unwrap_or_default();
+        if metadata.len() > OFFSET_METADATA_BYTES_MAX {
+            return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+        }
+        Ok(NewOffset {
+            topic: known.name.clone(),
+            topic_id: known.id,
+            partition: partition.partition_index,
+            offset: partition.committed_offset,
+            leader_epoch: partition.committed_leader_epoch,
+            metadata,
+        })
+    };
+    let partitions = topic.partitions.iter().map(|partition| {
+        let error_code = match check(partition) {
+            Ok(offset) => {
+                offsets.push(offset);
+                ErrorCode::NONE
+            }
+            Err(code) => code,
+        };
+        OffsetCommitResponsePartition { partition_index: partition.partition_index, error_code }
+    });
+    let partitions = partitions.collect();
+    OffsetCommitResponseTopic { name: topic.name, topic_id: topic.topic_id, partitions }
+}

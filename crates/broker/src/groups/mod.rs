@@ -1,0 +1,204 @@
+//! The group coordinator: who is in which group, and where each group is.
+//!
+//! `classic/` and `offsets` are pure. This file and its neighbours put them under one lock, hold
+//! the clients that wait, count the time, and write what must survive to `__consumer_offsets`
+//! before anybody is told of it.
+
+mod classic;
+mod coordinate;
+mod describe;
+pub(crate) mod limits;
+mod log;
+mod offsets;
+mod record;
+mod replay;
+mod store;
+mod subscription;
+mod timer;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use farlog_wire::ErrorCode;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::settings::BrokerSettings;
+pub(crate) use classic::Committer;
+use classic::{Answer, ClassicGroup, Now, Rules, Waiter};
+pub(crate) use coordinate::{JoinRequest, SyncRequest};
+use limits::GROUPS_MAX;
+pub(crate) use log::OFFSETS_TOPIC;
+use offsets::Offsets;
+pub(crate) use offsets::{FetchedOffset, NewOffset};
+use record::OffsetValue;
+pub use replay::ReplayError;
+pub(crate) use timer::run;
+
+/// All groups of the cluster.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    settings: BrokerSettings,
+    clock: Clock,
+    /// Where the clock of the deadlines begins.
+    started: Instant,
+    inner: Mutex<Inner>,
+    /// Told when a deadline is earlier than the one that the timer waits for.
+    timer: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    groups: BTreeMap<String, Group>,
+    waiting: HashMap<Waiter, oneshot::Sender<Answer>>,
+    last_waiter: u64,
+    /// Offsets of open transactions, by partition of the topic and producer id, in the order in
+    /// which they were committed.
+    staged: HashMap<(i32, i64), Vec<Staged>>,
+    /// When the timer looks next, in elapsed milliseconds.
+    timer_ms: Option<i64>,
+}
+
+/// A group, whatever its protocol, and its offsets.
+#[derive(Debug)]
+struct Group {
+    kind: Kind,
+    offsets: Offsets,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Classic(ClassicGroup),
+}
+
+/// An offset that counts once its transaction is committed.
+#[derive(Clone, Debug)]
+struct Staged {
+    group: String,
+    topic: String,
+    partition: i32,
+    value: OffsetValue,
+}
+
+impl Groups {
+    /// Reads what was written before the last stop.
+    ///
+    /// # Errors
+    /// If the topic cannot be read, or holds what only a later release understands.
+    pub(crate) async fn open(
+        catalog: &Catalog,
+        settings: BrokerSettings,
+        clock: Clock,
+    ) -> Result<Self, ReplayError> {
+        let groups = Self {
+            settings,
+            clock,
+            started: Instant::now(),
+            inner: Mutex::default(),
+            timer: Notify::new(),
+        };
+        groups.replay(catalog).await?;
+        Ok(groups)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Transitions do not panic half-way: they only move values.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Now {
+        let elapsed = self.started.elapsed().as_millis();
+        Now { elapsed_ms: i64::try_from(elapsed).unwrap_or(i64::MAX), wall_ms: self.clock.now_ms() }
+    }
+
+    fn rules(&self) -> Rules {
+        Rules {
+            initial_rebalance_delay_ms: self.settings.group_initial_rebalance_delay_ms,
+            members_max: usize::try_from(self.settings.group_max_size).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Makes the topic of the groups if there is none yet.
+    ///
+    /// # Errors
+    /// `COORDINATOR_NOT_AVAILABLE`.
+    pub(crate) async fn ensure_topic(&self, catalog: &Catalog) -> Result<(), ErrorCode> {
+        log::ensure(catalog).await.map(|_| ())
+    }
+
+    /// The partition of `__consumer_offsets` that a group is kept in.
+    pub(crate) fn partition_of(&self, catalog: &Catalog, group: &str) -> Result<i32, ErrorCode> {
+        let topic = catalog.topic(OFFSETS_TOPIC).ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE)?;
+        Ok(log::partition_of(group, topic.partitions.len()))
+    }
+}
+
+impl Inner {
+    /// A group that there is, or a new one without members.
+    ///
+    /// # Errors
+    /// `COORDINATOR_NOT_AVAILABLE` if there are too many.
+    fn group_or_new(&mut self, id: &str, rules: Rules, now: Now) -> Result<&mut Group, ErrorCode> {
+        if !self.groups.contains_key(id) {
+            if self.groups.len() >= GROUPS_MAX {
+                tracing::warn!("a group was refused: there are {GROUPS_MAX}");
+                return Err(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+            }
+            self.groups.insert(id.to_owned(), Group::new(rules, now));
+        }
+        Ok(self.groups.get_mut(id).expect("it was there, or was just put there"))
+    }
+
+    /// Forgets a group of which nothing was ever written: somebody asked, and was refused or left.
+    fn forget_if_unused(&mut self, id: &str) {
+        if self.groups.get(id).is_some_and(Group::is_unused) {
+            self.groups.remove(id);
+        }
+    }
+
+    fn new_waiter(&mut self) -> (Waiter, oneshot::Receiver<Answer>) {
+        self.last_waiter += 1;
+        let waiter = Waiter(self.last_waiter);
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.insert(waiter, sender);
+        (waiter, receiver)
+    }
+}
+
+impl Group {
+    fn new(rules: Rules, now: Now) -> Self {
+        Self { kind: Kind::Classic(ClassicGroup::new(rules, now)), offsets: Offsets::default() }
+    }
+
+    fn is_unused(&self) -> bool {
+        let Kind::Classic(classic) = &self.kind;
+        classic.is_vacant() && !classic.was_written() && self.offsets.is_empty()
+    }
+
+    fn is_vacant(&self) -> bool {
+        let Kind::Classic(classic) = &self.kind;
+        classic.is_vacant()
+    }
+
+    /// Whether somebody may see the offsets; members of classic groups are not asked who they are.
+    fn check_fetch(&self, _member_id: Option<&str>, _member_epoch: i32) -> Result<(), ErrorCode> {
+        match &self.kind {
+            Kind::Classic(_) => Ok(()),
+        }
+    }
+
+    fn next_deadline_ms(&self) -> Option<i64> {
+        let Kind::Classic(classic) = &self.kind;
+        classic.next_deadline_ms()
+    }
+}
+
+/// Kafka's rule for the id of a group that has members.
+pub(crate) fn check_group_id(group: &str) -> Result<(), ErrorCode> {
+    match group.is_empty() {
+        true => Err(ErrorCode::INVALID_GROUP_ID),
+        false => Ok(()),
+    }
+}
