@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use farlog_wire::ErrorCode;
+use farlog_wire::records::Compression;
 
 use crate::catalog::Refusal;
 
@@ -110,6 +111,9 @@ pub(crate) struct TopicConfigs {
     pub(crate) timestamp_before_max_ms: i64,
     pub(crate) timestamp_after_max_ms: i64,
     pub(crate) is_compacted: bool,
+    pub(crate) is_deleted: bool,
+    /// How batches are kept; `None` as they come.
+    pub(crate) compression: Option<Compression>,
 }
 
 impl Kind {
@@ -127,6 +131,33 @@ impl Kind {
 }
 
 impl Definition {
+    /// The broker's setting that the default comes from (KIP-226); none where Kafka's broker has no
+    /// value of its own.
+    pub(crate) fn broker_name(&self) -> Option<&'static str> {
+        Some(match self.name {
+            "cleanup.policy" => "log.cleanup.policy",
+            "delete.retention.ms" => "log.cleaner.delete.retention.ms",
+            "file.delete.delay.ms" => "log.segment.delete.delay.ms",
+            "flush.messages" => "log.flush.interval.messages",
+            "index.interval.bytes" => "log.index.interval.bytes",
+            "max.compaction.lag.ms" => "log.cleaner.max.compaction.lag.ms",
+            "max.message.bytes" => "message.max.bytes",
+            "message.timestamp.after.max.ms" => "log.message.timestamp.after.max.ms",
+            "message.timestamp.before.max.ms" => "log.message.timestamp.before.max.ms",
+            "message.timestamp.type" => "log.message.timestamp.type",
+            "min.cleanable.dirty.ratio" => "log.cleaner.min.cleanable.ratio",
+            "min.compaction.lag.ms" => "log.cleaner.min.compaction.lag.ms",
+            "preallocate" => "log.preallocate",
+            "retention.bytes" => "log.retention.bytes",
+            "segment.bytes" => "log.segment.bytes",
+            "segment.index.bytes" => "log.index.size.max.bytes",
+            "compression.type" | "min.insync.replicas" | "unclean.leader.election.enable" => {
+                self.name
+            }
+            _ => return None,
+        })
+    }
+
     fn check(&self, value: &str) -> Result<(), Refusal> {
         let fits = match self.check {
             Check::Between(min, max) => {
@@ -187,13 +218,19 @@ impl TopicConfigs {
             "LogAppendTime" => TimestampType::LogAppendTime,
             _ => TimestampType::CreateTime,
         };
-        let is_compacted = list(value_of(&set, "cleanup.policy")).any(|word| word == "compact");
+        let policy = |wanted| list(value_of(&set, "cleanup.policy")).any(|word| word == wanted);
+        let codec = match value_of(&set, "compression.type") {
+            "uncompressed" => Some(Compression::None),
+            name => Compression::ALL.into_iter().find(|codec| codec.name() == name),
+        };
         Self {
             max_message_bytes: usize::try_from(number("max.message.bytes")).unwrap_or(usize::MAX),
             timestamp_type,
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
-            is_compacted,
+            is_compacted: policy("compact"),
+            is_deleted: policy("delete"),
+            compression: codec,
             set,
         }
     }

@@ -43,5 +43,14 @@ async fn grow(
         let message = format!("Partitions can be assigned to broker {node_id} alone.");
         return Err(Refusal::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
     }
+    if let (Some(assignments), Some(present)) =
+        (&topic.assignments, context.broker.catalog.topic(&topic.name))
+    {
+        let added = usize::try_from(topic.count).unwrap_or(0).checked_sub(present.partitions.len());
+        if added.is_some_and(|added| added > 0 && added != assignments.len()) {
+            let message = "There must be as many assignments as partitions are added.";
+            return Err(Refusal::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
+        }
+    }
     context.broker.catalog.grow_topic(&topic.name, topic.count, validate_only).await
 }

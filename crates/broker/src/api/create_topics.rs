@@ -15,7 +15,7 @@ use farlog_wire::messages::create_topics_response::{
 use farlog_wire::{ErrorCode, VersionRange};
 
 use super::RequestContext;
-use super::describe_configs::{SOURCE_DEFAULT, SOURCE_TOPIC};
+use super::describe_configs::{SOURCE_TOPIC, source_of_default};
 use crate::catalog::{NewTopic, Refusal, Topic};
 use crate::topic_configs::DEFINITIONS;
 
@@ -103,28 +103,28 @@ fn partitions(context: &RequestContext, topic: &CreatableTopic) -> Result<i32, R
         }
         return Ok(i32::try_from(indexes.len()).unwrap_or(i32::MAX));
     }
+    let count = match topic.num_partitions {
+        -1 => context.broker.default_partitions,
+        count if count < 1 => {
+            let message = "Number of partitions was set to an invalid non-positive value.";
+            return Err(Refusal::new(ErrorCode::INVALID_PARTITIONS, message));
+        }
+        count => count,
+    };
     match topic.replication_factor {
-        -1 | 1 => {}
+        -1 | 1 => Ok(count),
         factor if factor < 1 => {
             let message =
                 "Replication factor must be larger than 0, or -1 to use the default value.";
-            return Err(Refusal::new(ErrorCode::INVALID_REPLICATION_FACTOR, message));
+            Err(Refusal::new(ErrorCode::INVALID_REPLICATION_FACTOR, message))
         }
         factor => {
             let message = format!(
                 "Unable to replicate the partition {factor} time(s): The target replication factor \
                  of {factor} cannot be reached because only 1 broker(s) are registered."
             );
-            return Err(Refusal::new(ErrorCode::INVALID_REPLICATION_FACTOR, message));
+            Err(Refusal::new(ErrorCode::INVALID_REPLICATION_FACTOR, message))
         }
-    }
-    match topic.num_partitions {
-        -1 => Ok(context.broker.default_partitions),
-        count if count < 1 => {
-            let message = "Number of partitions was set to an invalid non-positive value.";
-            Err(Refusal::new(ErrorCode::INVALID_PARTITIONS, message))
-        }
-        count => Ok(count),
     }
 }
 
@@ -135,7 +135,7 @@ fn configs_of(topic: &Topic) -> Vec<CreatableTopicConfigs> {
         read_only: false,
         config_source: match topic.configs.set().contains_key(definition.name) {
             true => SOURCE_TOPIC,
-            false => SOURCE_DEFAULT,
+            false => source_of_default(definition),
         },
         is_sensitive: false,
     });

@@ -1,6 +1,7 @@
 //! DeleteRecords, versions 0 to 2 (KIP-107).
 //!
 //! - -1 deletes to the high watermark; beyond it is `OFFSET_OUT_OF_RANGE`.
+//! - Topics that are only compacted, and internal ones: `POLICY_VIOLATION`.
 
 use farlog_wire::messages::delete_records_request::DeleteRecordsRequest;
 use farlog_wire::messages::delete_records_response::{
@@ -41,8 +42,10 @@ async fn delete(
 ) -> Result<i64, ErrorCode> {
     let topic = context.broker.catalog.topic(topic);
     let topic = topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    if topic.is_internal() {
+    let partition = topic.partition(index)?;
+    // What compaction should keep is not deleted from the front.
+    if topic.is_internal() || (topic.configs.is_compacted && !topic.configs.is_deleted) {
         return Err(ErrorCode::POLICY_VIOLATION);
     }
-    topic.partition(index)?.delete_before(offset).await
+    partition.delete_before(offset).await
 }

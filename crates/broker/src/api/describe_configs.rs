@@ -16,7 +16,7 @@ use farlog_wire::{ErrorCode, VersionRange};
 
 use super::RequestContext;
 use crate::catalog::{Refusal, Topic};
-use crate::topic_configs::{DEFINITIONS, Kind};
+use crate::topic_configs::{DEFINITIONS, Definition, Kind};
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 1, max: 4 };
 
@@ -26,8 +26,9 @@ pub(super) const RESOURCE_BROKER: i8 = 4;
 
 /// Where a value comes from (`DescribeConfigsResponse.ConfigSource`).
 pub(super) const SOURCE_TOPIC: i8 = 1;
+const SOURCE_DYNAMIC_DEFAULT: i8 = 3;
 const SOURCE_STATIC_BROKER: i8 = 4;
-pub(super) const SOURCE_DEFAULT: i8 = 5;
+const SOURCE_DEFAULT: i8 = 5;
 
 pub(super) async fn handle(
     context: RequestContext,
@@ -88,11 +89,11 @@ fn describe(
 fn topic_configs(topic: &Topic, synonyms: bool) -> Vec<DescribeConfigsResourceResult> {
     let described = DEFINITIONS.iter().map(|definition| {
         let set = topic.configs.set().get(definition.name);
-        let source = if set.is_some() { SOURCE_TOPIC } else { SOURCE_DEFAULT };
+        let source = if set.is_some() { SOURCE_TOPIC } else { source_of_default(definition) };
         let mut known = Vec::new();
         if synonyms {
             known.extend(set.map(|value| synonym(definition.name, value, SOURCE_TOPIC)));
-            known.push(synonym(definition.name, definition.default, SOURCE_DEFAULT));
+            known.extend(synonyms_of_default(definition));
         }
         DescribeConfigsResourceResult {
             name: definition.name.to_owned(),
@@ -105,6 +106,25 @@ fn topic_configs(topic: &Topic, synonyms: bool) -> Vec<DescribeConfigsResourceRe
         }
     });
     described.collect()
+}
+
+/// Where a value comes from that was not set on the topic.
+pub(super) fn source_of_default(definition: &Definition) -> i8 {
+    match definition.name {
+        // Clusters with eligible leader replicas (KIP-966), as Kafka 4 makes them, set it at birth.
+        "min.insync.replicas" => SOURCE_DYNAMIC_DEFAULT,
+        _ => SOURCE_DEFAULT,
+    }
+}
+
+fn synonyms_of_default(definition: &Definition) -> Vec<DescribeConfigsSynonym> {
+    let Some(name) = definition.broker_name() else { return Vec::new() };
+    let source = source_of_default(definition);
+    let mut known = vec![synonym(name, definition.default, source)];
+    if source != SOURCE_DEFAULT {
+        known.push(synonym(name, definition.default, SOURCE_DEFAULT));
+    }
+    known
 }
 
 fn broker_configs(context: &RequestContext, synonyms: bool) -> Vec<DescribeConfigsResourceResult> {

@@ -29,6 +29,11 @@ pub(crate) const VERSIONS: VersionRange = VersionRange { min: 4, max: 18 };
 /// From this version on topics are named by their ids.
 const BY_ID: i16 = 13;
 
+/// Session epochs of requests that name all their partitions (KIP-227): to begin a session, and to
+/// do without.
+const FULL: i32 = 0;
+const SESSIONLESS: i32 = -1;
+
 /// A partition that is asked for.
 struct Wanted {
     topic: String,
@@ -53,8 +58,8 @@ pub(super) async fn handle(context: RequestContext, request: FetchRequest) -> Fe
             ..FetchResponse::default()
         };
     }
-    if request.session_id != 0 {
-        // We never gave one away.
+    if ![FULL, SESSIONLESS].contains(&request.session_epoch) {
+        // It goes on with a session, and we never gave one away.
         let error_code = ErrorCode::FETCH_SESSION_ID_NOT_FOUND;
         return FetchResponse { error_code, ..FetchResponse::default() };
     }
@@ -143,7 +148,7 @@ impl Wanted {
         let asked = &self.asked;
         let partition = self.partition.as_ref().map_err(|&code| code)?;
         partition.check_leader_epoch(asked.current_leader_epoch)?;
-        let diverging = diverging(partition, asked);
+        let diverging = diverging(partition, asked)?;
         let bytes_max = usize::try_from(asked.partition_max_bytes).unwrap_or(0).min(room);
         let fetched = match diverging {
             Some(_) => partition.fetch(partition.offsets().start, 0, false, isolation).await?,
@@ -175,13 +180,20 @@ impl Wanted {
 
 /// Whether the client's last record is another one than ours (KIP-595): then the largest epoch that
 /// both can have, and where it ends here.
-fn diverging(partition: &Partition, asked: &FetchPartition) -> Option<EpochEndOffset> {
+///
+/// # Errors
+/// `OFFSET_OUT_OF_RANGE` for an epoch that never was.
+fn diverging(
+    partition: &Partition,
+    asked: &FetchPartition,
+) -> Result<Option<EpochEndOffset>, ErrorCode> {
     if asked.last_fetched_epoch < 0 {
-        return None;
+        return Ok(None);
     }
-    let (epoch, end_offset) = partition.end_of_epoch(asked.last_fetched_epoch).unwrap_or((-1, -1));
+    let end = partition.end_of_epoch(asked.last_fetched_epoch);
+    let (epoch, end_offset) = end.ok_or(ErrorCode::OFFSET_OUT_OF_RANGE)?;
     let diverges = epoch < asked.last_fetched_epoch || end_offset < asked.fetch_offset;
-    (diverges && end_offset >= 0).then_some(EpochEndOffset { epoch, end_offset })
+    Ok(diverges.then_some(EpochEndOffset { epoch, end_offset }))
 }
 
 fn grouped(wanted: &[Wanted], data: Vec<PartitionData>) -> Vec<FetchableTopicResponse> {

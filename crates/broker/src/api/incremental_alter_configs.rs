@@ -2,7 +2,7 @@
 //!
 //! - Topics only; a broker's settings are given at its start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use farlog_wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
@@ -46,6 +46,11 @@ async fn alter(
         let message = "Only configs of topics can be altered; a broker's are given at its start.";
         return Err(Refusal::new(ErrorCode::INVALID_REQUEST, message));
     }
+    let mut names = HashSet::new();
+    if let Some(twice) = resource.configs.iter().find(|config| !names.insert(&config.name)) {
+        let message = format!("Config {} is altered twice", twice.name);
+        return Err(Refusal::new(ErrorCode::INVALID_REQUEST, message));
+    }
     let change = |set: &mut BTreeMap<String, String>| {
         resource.configs.iter().try_for_each(|config| apply(set, config))
     };
@@ -58,11 +63,9 @@ fn apply(set: &mut BTreeMap<String, String>, config: &AlterableConfig) -> Result
     let invalid = |message: String| Refusal::new(ErrorCode::INVALID_CONFIG, message);
     let definition = definition(name);
     if *config_operation == 1 {
+        // Nothing of that name is set any more, whether there is such a config or not.
         set.remove(name);
-        return match definition {
-            Some(_) => Ok(()),
-            None => Err(invalid(format!("Unknown topic config name: {name}"))),
-        };
+        return Ok(());
     }
     let Some(value) = value else {
         let message = format!("Null value not supported for: {name}");

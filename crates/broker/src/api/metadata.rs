@@ -4,7 +4,7 @@
 //! - KIP-516: topics by id; KIP-4: no topics in the request means none from version 1 on, and all
 //!   in version 0.
 //! - `auto.create.topics.enable`, if the broker and the request allow it.
-//! - Authorized operations are not computed: no authorizer.
+//! - KIP-430: without an authorizer, all operations are authorized.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +15,18 @@ use farlog_wire::messages::metadata_response::{
 };
 use farlog_wire::{ErrorCode, VersionRange};
 
-use super::{OPERATIONS_UNKNOWN, RequestContext};
-use crate::catalog::{NewTopic, Topic};
+use super::{CLUSTER_OPERATIONS, OPERATIONS_UNKNOWN, RequestContext, TOPIC_OPERATIONS};
+use crate::catalog::{NewTopic, Topic, check_name};
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 0, max: 13 };
 
+/// From this version on topics can be found by their ids.
+const BY_ID: i16 = 12;
+
 pub(super) async fn handle(context: RequestContext, request: MetadataRequest) -> MetadataResponse {
+    if context.version < BY_ID && request.topics.iter().flatten().any(is_by_id) {
+        return refused(request);
+    }
     let broker = &context.broker;
     let all = match &request.topics {
         None => true,
@@ -34,6 +40,11 @@ pub(super) async fn handle(context: RequestContext, request: MetadataRequest) ->
             topics.push(find(&context, wanted, request.allow_auto_topic_creation).await);
         }
     }
+    if request.include_topic_authorized_operations {
+        for topic in topics.iter_mut().filter(|topic| !topic.error_code.is_error()) {
+            topic.topic_authorized_operations = TOPIC_OPERATIONS;
+        }
+    }
     MetadataResponse {
         brokers: vec![MetadataResponseBroker {
             node_id: broker.node_id,
@@ -44,6 +55,30 @@ pub(super) async fn handle(context: RequestContext, request: MetadataRequest) ->
         cluster_id: Some(broker.cluster_id.clone()),
         controller_id: broker.node_id,
         topics,
+        cluster_authorized_operations: match request.include_cluster_authorized_operations {
+            true => CLUSTER_OPERATIONS,
+            false => OPERATIONS_UNKNOWN,
+        },
+        ..MetadataResponse::default()
+    }
+}
+
+fn is_by_id(topic: &MetadataRequestTopic) -> bool {
+    topic.name.is_none() || !topic.topic_id.is_zero()
+}
+
+/// The answer to topics by id in a version that has ids and does not find topics by them.
+fn refused(request: MetadataRequest) -> MetadataResponse {
+    let topics = request.topics.into_iter().flatten().map(|topic| MetadataResponseTopic {
+        error_code: ErrorCode::INVALID_REQUEST,
+        name: Some(topic.name.unwrap_or_default()),
+        topic_id: topic.topic_id,
+        topic_authorized_operations: OPERATIONS_UNKNOWN,
+        ..MetadataResponseTopic::default()
+    });
+    MetadataResponse {
+        controller_id: -1,
+        topics: topics.collect(),
         cluster_authorized_operations: OPERATIONS_UNKNOWN,
         ..MetadataResponse::default()
     }
@@ -70,7 +105,10 @@ async fn find(
     if let Some(topic) = catalog.topic(name) {
         return described(context, &topic);
     }
-    let mut error_code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    let mut error_code = match check_name(name) {
+        Ok(()) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        Err(refusal) => refusal.code,
+    };
     if may_create && context.broker.auto_create_topics {
         let partitions = context.broker.default_partitions;
         let new = NewTopic { name: name.clone(), partitions, configs: BTreeMap::new() };

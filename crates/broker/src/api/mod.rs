@@ -2,6 +2,7 @@
 //! so that what is announced and what is served cannot differ.
 
 mod add_partitions_to_txn;
+mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
@@ -38,13 +39,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use farlog_wire::api_key::UnknownApiKey;
 use farlog_wire::frame::encode_response;
-use farlog_wire::{ApiKey, DecodeError, EncodeError, Reader, Request, VersionRange};
+use farlog_wire::{ApiKey, DecodeError, EncodeError, ErrorCode, Reader, Request, VersionRange};
 
 use crate::broker::Shared;
 use crate::connection::Peer;
 
 /// What stands for authorized operations that were not computed (KIP-430).
 pub(crate) const OPERATIONS_UNKNOWN: i32 = i32::MIN;
+
+/// Everything that can be done to the cluster: a bit for each code of `AclOperation`: create,
+/// alter, describe, cluster action, describe and alter configs, idempotent write.
+pub(crate) const CLUSTER_OPERATIONS: i32 = 0x1fa0;
+
+/// Everything that can be done to a topic: read, write, create, delete, alter, describe, describe
+/// and alter configs.
+pub(crate) const TOPIC_OPERATIONS: i32 = 0x0df8;
 
 /// What a handler knows of the request besides its body.
 #[derive(Clone, Debug)]
@@ -77,6 +86,8 @@ pub(crate) enum RequestFault {
     UnknownApi(#[from] UnknownApiKey),
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    #[error("a request that awaits no answer was refused: {0}")]
+    Refused(ErrorCode),
     #[error("the answer cannot be written: {0}")]
     Encode(#[from] EncodeError),
 }
@@ -86,6 +97,22 @@ pub(crate) enum RequestFault {
 pub(crate) struct ServedApi {
     pub(crate) key: ApiKey,
     pub(crate) versions: VersionRange,
+}
+
+/// What a handler has to say.
+#[derive(Debug)]
+pub(crate) enum Answer<R> {
+    Response(R),
+    /// The client wants no answer.
+    Nothing,
+    /// The client wants no answer, and must be told all the same that it was refused.
+    Close(ErrorCode),
+}
+
+impl<R> From<R> for Answer<R> {
+    fn from(response: R) -> Self {
+        Self::Response(response)
+    }
 }
 
 macro_rules! served {
@@ -118,10 +145,14 @@ macro_rules! served {
                 if key == <$request as Request>::API_KEY {
                     let request: $request = decode(&context, body, $module::VERSIONS)?;
                     let (version, correlation_id) = (context.version, context.correlation_id);
-                    // Handlers return a response, or an option of one.
-                    let response: Option<<$request as Request>::Response> =
+                    // Handlers return a response, or one of the rarer answers.
+                    let answer: Answer<<$request as Request>::Response> =
                         Box::pin($module::handle(context, request)).await.into();
-                    let Some(response) = response else { return Ok(None) };
+                    let response = match answer {
+                        Answer::Response(response) => response,
+                        Answer::Nothing => return Ok(None),
+                        Answer::Close(code) => return Err(RequestFault::Refused(code)),
+                    };
                     let frame = encode_response::<$request>(&response, version, correlation_id)?;
                     return Ok(Some(frame));
                 }
@@ -144,6 +175,7 @@ served! {
     offset_for_leader_epoch =>
         farlog_wire::messages::offset_for_leader_epoch_request::OffsetForLeaderEpochRequest,
     describe_configs => farlog_wire::messages::describe_configs_request::DescribeConfigsRequest,
+    alter_configs => farlog_wire::messages::alter_configs_request::AlterConfigsRequest,
     create_partitions => farlog_wire::messages::create_partitions_request::CreatePartitionsRequest,
     incremental_alter_configs =>
         farlog_wire::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest,

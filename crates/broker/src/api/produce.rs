@@ -4,28 +4,35 @@
 //!   transaction only; from version 12 on they make a partition part of it.
 //! - KIP-467: a message beside the error code. KIP-516: topics by id in version 13.
 //! - KIP-951: no other leader can be named, there is none.
-//! - `acks=0` is not answered; every other `acks` waits until the batch is durable.
+//! - `acks=0` is not answered, but a refusal closes the connection; every other `acks` waits until
+//!   the batch is durable.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use farlog_wire::messages::produce_request::{ProduceRequest, TopicProduceData};
 use farlog_wire::messages::produce_response::{
-    PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
-use farlog_wire::records::BatchHeader;
+use farlog_wire::records::{BatchHeader, Compression, MAGIC};
 use farlog_wire::{ErrorCode, VersionRange};
 use futures_util::future::join_all;
 
-use super::RequestContext;
+use super::{Answer, RequestContext};
 use crate::catalog::{Refusal, Topic};
-use crate::partition::{AppendOrigin, Appended, Partition};
+use crate::partition::{AppendOrigin, AppendRefusal, Appended, Partition};
 use crate::transactions::{Claim, Producer, Written};
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 3, max: 13 };
 
 /// From this version on topics are named by their ids.
 const BY_ID: i16 = 13;
+/// From this version on batches may be compressed with zstd (KIP-110).
+const WITH_ZSTD: i16 = 7;
+
+/// Where a batch says its format, and in which byte how it is compressed.
+const MAGIC_AT: usize = 16;
+const CODEC_AT: usize = 22;
 
 /// From this version on clients know that a transaction can be aborted and begun again (KIP-890).
 const KNOWS_ABORTABLE: i16 = 11;
@@ -36,7 +43,7 @@ const ADDS_PARTITIONS: i16 = 12;
 /// What became of one partition's batch so far.
 struct Outcome {
     index: i32,
-    appended: Result<(Arc<Partition>, Placed), Refusal>,
+    appended: Result<(Arc<Partition>, Placed), AppendRefusal>,
 }
 
 /// A batch that has its place, and what its transaction wrote for it.
@@ -45,7 +52,7 @@ type Placed = (Appended, Option<Written>);
 pub(super) async fn handle(
     context: RequestContext,
     request: ProduceRequest,
-) -> Option<ProduceResponse> {
+) -> Answer<ProduceResponse> {
     let acks = request.acks;
     let transactional_id = request.transactional_id;
     let answer = |responses| ProduceResponse { responses, ..ProduceResponse::default() };
@@ -65,7 +72,15 @@ pub(super) async fn handle(
         let partition_responses = join_all(partitions.into_iter().map(Outcome::settle)).await;
         responses.push(TopicProduceResponse { name, topic_id, partition_responses });
     }
-    (acks != 0).then(|| answer(responses))
+    if acks != 0 {
+        return Answer::Response(answer(responses));
+    }
+    let mut partitions = responses.iter().flat_map(|topic| &topic.partition_responses);
+    match partitions.find(|partition| partition.error_code.is_error()) {
+        None => Answer::Nothing,
+        // The client awaits no answer: a closed connection tells it that something is wrong.
+        Some(refused) => Answer::Close(refused.error_code),
+    }
 }
 
 fn append_topic(
@@ -81,11 +96,10 @@ fn append_topic(
         }
         let topic = topic.as_ref().map_err(|&code| code)?;
         let partition = topic.partition(index)?;
-        let records = records.ok_or_else(|| {
-            Refusal::new(ErrorCode::INVALID_RECORD, "The request holds no records.")
-        })?;
+        let records = one_batch(records.unwrap_or_default(), context.version)?;
         let now_ms = context.broker.clock.now_ms();
         let producer = transactional_producer(&records);
+        let mut refused = None;
         let append = || partition.append(records, AppendOrigin::Client, &topic.configs, now_ms);
         let placed = match producer {
             None => (append()?, None),
@@ -95,8 +109,12 @@ fn append_topic(
                 let adds = context.version >= ADDS_PARTITIONS;
                 let claim = Claim { id, producer, topic: &topic.name, index, adds };
                 let broker = &context.broker;
+                let append = || append().map_err(|refusal| refused.insert(refusal).clone().into());
                 let placed = broker.transactions.append(broker, claim, append);
-                placed.map_err(|refusal| unclaimed(refusal, context.version))?
+                placed.map_err(|refusal| match refused {
+                    Some(by_partition) => by_partition,
+                    None => unclaimed(refusal, context.version).into(),
+                })?
             }
         };
         Ok((Arc::clone(partition), placed))
@@ -144,14 +162,60 @@ fn find(context: &RequestContext, data: &TopicProduceData) -> Result<Arc<Topic>,
     Ok(topic)
 }
 
+fn wrong(batch_index: i32) -> BatchIndexAndErrorMessage {
+    BatchIndexAndErrorMessage { batch_index, batch_index_error_message: None }
+}
+
+/// The one batch of a partition, as Kafka takes it from a request
+/// (`ProduceRequest.validateRecords`): what follows it and is too short to be a batch is left out.
+fn one_batch(records: Bytes, version: i16) -> Result<Bytes, AppendRefusal> {
+    let invalid = |message: &str| {
+        let refusal = Refusal::new(ErrorCode::INVALID_RECORD, message);
+        Err(refusal.into())
+    };
+    let Some(first) = batch_bytes(&records)? else {
+        return invalid("Produce requests must have a record batch per partition");
+    };
+    if records[MAGIC_AT] != MAGIC as u8 {
+        return invalid("Produce requests can only hold record batches of magic version 2");
+    }
+    let codec = records.get(CODEC_AT).map_or(0, |bits| bits & 7);
+    if version < WITH_ZSTD && codec == Compression::Zstd as u8 {
+        let message = "Produce requests of this version cannot hold zstd";
+        return Err(Refusal::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, message).into());
+    }
+    if batch_bytes(&records[first..])?.is_some() {
+        return invalid("Produce requests can only hold one record batch per partition");
+    }
+    Ok(records.slice(..first))
+}
+
+/// Bytes of the batch at the front; `None` if there is less than one.
+fn batch_bytes(records: &[u8]) -> Result<Option<usize>, ErrorCode> {
+    let Some(length) = records.get(8..12).and_then(|length| length.first_chunk::<4>()) else {
+        return Ok(None);
+    };
+    // The oldest messages were that long at least.
+    let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+    if length < 14 {
+        return Err(ErrorCode::CORRUPT_MESSAGE);
+    }
+    match records.get(MAGIC_AT) {
+        Some(&magic) if magic > MAGIC as u8 => Err(ErrorCode::CORRUPT_MESSAGE),
+        Some(_) if 12 + length <= records.len() => Ok(Some(12 + length)),
+        _ => Ok(None),
+    }
+}
+
 impl Outcome {
     async fn settle(self) -> PartitionProduceResponse {
-        let refused = |refusal: Refusal| PartitionProduceResponse {
+        let refused = |refusal: AppendRefusal| PartitionProduceResponse {
             index: self.index,
             error_code: refusal.code,
             base_offset: -1,
             log_append_time_ms: -1,
-            log_start_offset: -1,
+            log_start_offset: refusal.log_start_offset,
+            record_errors: refusal.wrong_records.iter().map(|&index| wrong(index)).collect(),
             error_message: refusal.message,
             ..PartitionProduceResponse::default()
         };
@@ -173,7 +237,7 @@ impl Outcome {
                 error_message: None,
                 ..PartitionProduceResponse::default()
             },
-            Err(refusal) => refused(refusal),
+            Err(refusal) => refused(refusal.into()),
         }
     }
 }

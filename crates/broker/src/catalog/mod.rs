@@ -19,7 +19,8 @@ use crate::partition::{Partition, PartitionOptions};
 use crate::topic_configs::TopicConfigs;
 use record::Record;
 use replay::read;
-use rules::{check_name, check_partitions, collide, exists};
+pub(crate) use rules::check_name;
+use rules::{check_partitions, collide, exists};
 pub(crate) use topic::{Topic, is_internal};
 
 /// The log of the catalog: no topic has this id, which Kafka uses for its own metadata.

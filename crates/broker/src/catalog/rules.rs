@@ -6,7 +6,7 @@ use super::Refusal;
 use crate::limits::{PARTITIONS_PER_TOPIC_MAX, TOPIC_NAME_MAX};
 
 /// Kafka's rules for topic names (`org.apache.kafka.common.internals.Topic`).
-pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
+pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
     let refuse = |message: String| Err(Refusal::new(ErrorCode::INVALID_TOPIC_EXCEPTION, message));
     if name.is_empty() {
         return refuse("Topic name is invalid: the empty string is not allowed".to_owned());

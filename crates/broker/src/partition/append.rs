@@ -4,16 +4,13 @@
 use bytes::Bytes;
 use farlog_store::{AppendError, Batch, Durable};
 use farlog_wire::ErrorCode;
-use farlog_wire::records::{
-    BATCH_HEADER_BYTES, BatchError, BatchHeader, Compression, OutgoingBatch, RawBatch,
-    TimestampType as BatchTimestamps,
-};
+use farlog_wire::records::{BatchHeader, OutgoingBatch};
 
 use super::producers::{Sequenced, Verdict};
+use super::validate::{Accepted, AppendRefusal, accept};
 use super::{Partition, State};
 use crate::catalog::Refusal;
-use crate::limits::DECOMPRESSED_BATCH_BYTES_MAX;
-use crate::topic_configs::{TimestampType, TopicConfigs};
+use crate::topic_configs::TopicConfigs;
 
 /// Who appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +45,11 @@ impl Partition {
         origin: AppendOrigin,
         configs: &TopicConfigs,
         now_ms: i64,
-    ) -> Result<Appended, Refusal> {
-        let batch = checked(records, origin, configs, now_ms)?;
-        let header = &batch.header;
-        let stamped = stamp_time(&batch, configs, now_ms);
-        let log_append_time_ms = stamped.as_ref().map_or(-1, |_| now_ms);
-        let sequenced = sequenced(header);
+    ) -> Result<Appended, AppendRefusal> {
+        let accepted = accept(records, origin, configs, now_ms);
+        let Accepted { header, bytes, log_append_time_ms } =
+            accepted.map_err(|refusal| refusal.at(self.offsets().start))?;
+        let sequenced = sequenced(&header);
         let mut state = self.state();
         if state.closed {
             return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into());
@@ -62,22 +58,24 @@ impl Partition {
             match state.producers.check(sequenced) {
                 Ok(Verdict::Next) => {}
                 Ok(Verdict::Duplicate { base_offset, timestamp_ms }) => {
-                    let log_append_time_ms = if stamped.is_some() { timestamp_ms } else { -1 };
                     return Ok(Appended {
                         base_offset,
-                        log_append_time_ms,
+                        // Kafka tells the first one's time, whoever's clock gave it.
+                        log_append_time_ms: timestamp_ms,
                         log_start_offset: state.start_offset,
                         next_offset: base_offset + i64::from(header.last_offset_delta) + 1,
                         durable: None,
                     });
                 }
-                Err(code) => return Err(refused(&self.topic, self.log.partition, code, sequenced)),
+                Err(code) => {
+                    let refusal = refused(&self.topic, self.log.partition, code, sequenced);
+                    return Err(refusal.at(state.start_offset));
+                }
             }
         }
-        let bytes = stamped.unwrap_or_else(|| batch.bytes().to_vec());
-        let max_timestamp_ms = if log_append_time_ms < 0 { header.max_timestamp } else { now_ms };
         let base_offset = state.end_offset;
-        let durable = self.hand_over(&mut state, header, bytes, max_timestamp_ms)?;
+        let max_timestamp_ms = header.max_timestamp;
+        let durable = self.hand_over(&mut state, &header, bytes, max_timestamp_ms)?;
         if let Some(sequenced) = &sequenced {
             let begun = state.producers.appended(sequenced, base_offset, max_timestamp_ms, now_ms);
             if let Some(first_offset) = begun {
@@ -200,106 +198,6 @@ impl Partition {
     }
 }
 
-/// What Kafka checks of a batch before it looks at the partition (`LogValidator`).
-fn checked(
-    records: Bytes,
-    origin: AppendOrigin,
-    configs: &TopicConfigs,
-    now_ms: i64,
-) -> Result<RawBatch, Refusal> {
-    let header = BatchHeader::parse(&records).map_err(|error| malformed(&error))?;
-    let invalid = |message: &str| Err(Refusal::new(ErrorCode::INVALID_RECORD, message));
-    if records.len() > header.size_bytes() {
-        return invalid("Compressed outer record has more than one batch");
-    }
-    let batch = RawBatch::new(records).map_err(|error| malformed(&error))?;
-    if origin == AppendOrigin::Coordinator {
-        return Ok(batch);
-    }
-    batch.verify_crc().map_err(|error| malformed(&error))?;
-    if header.base_offset != 0 {
-        return invalid(
-            "The base offset of the record batch in the append to a partition must be 0",
-        );
-    }
-    if header.attributes.is_control() {
-        return invalid("Clients are not allowed to write control records");
-    }
-    if header.record_count == 0 || header.has_holes() {
-        return invalid("Inconsistent batch offset range and number of records");
-    }
-    if header.producer_id >= 0 && header.base_sequence < 0 {
-        return invalid("A batch of an idempotent producer has no valid sequence number");
-    }
-    if batch.bytes().len() > configs.max_message_bytes {
-        let message = format!(
-            "The record batch size is {} bytes which exceeds the maximum configured value of {}.",
-            batch.bytes().len(),
-            configs.max_message_bytes
-        );
-        return Err(Refusal::new(ErrorCode::MESSAGE_TOO_LARGE, message));
-    }
-    check_records(&batch, configs, now_ms)?;
-    Ok(batch)
-}
-
-/// Looks at every record: that they hold together, have keys where compaction needs them, and
-/// times that the topic allows.
-fn check_records(batch: &RawBatch, configs: &TopicConfigs, now_ms: i64) -> Result<(), Refusal> {
-    let plain =
-        batch.decompressed(DECOMPRESSED_BATCH_BYTES_MAX).map_err(|error| malformed(&error))?;
-    let is_compressed = batch.header.attributes.compression() != Compression::None;
-    let keeps_times = configs.timestamp_type == TimestampType::CreateTime;
-    for record in plain.records().map_err(|error| malformed(&error))? {
-        let record = record.map_err(|error| match is_compressed {
-            true => malformed(&error),
-            false => Refusal::new(ErrorCode::INVALID_RECORD, error.to_string()),
-        })?;
-        if configs.is_compacted && record.key.is_none() {
-            let message = "Compacted topic cannot accept message without key in topic partition.";
-            return Err(Refusal::new(ErrorCode::INVALID_RECORD, message));
-        }
-        let timestamp = record.timestamp;
-        let too_old = now_ms.saturating_sub(timestamp) > configs.timestamp_before_max_ms;
-        let too_new = timestamp.saturating_sub(now_ms) > configs.timestamp_after_max_ms;
-        if keeps_times && timestamp != -1 && (too_old || too_new) {
-            let message = format!(
-                "Timestamp {timestamp} of message with offset {} is out of range. The timestamp \
-                 should be within [{}, {}]",
-                record.offset,
-                now_ms.saturating_sub(configs.timestamp_before_max_ms),
-                now_ms.saturating_add(configs.timestamp_after_max_ms),
-            );
-            return Err(Refusal::new(ErrorCode::INVALID_TIMESTAMP, message));
-        }
-    }
-    Ok(())
-}
-
-/// The batch with the time of its append in place of the producer's, if the topic wants that; a
-/// producer's own claim to it is taken back otherwise, as Kafka does.
-fn stamp_time(batch: &RawBatch, configs: &TopicConfigs, now_ms: i64) -> Option<Vec<u8>> {
-    const LOG_APPEND_TIME: i16 = 0x08;
-    if configs.timestamp_type == TimestampType::CreateTime {
-        return None;
-    }
-    let mut header = batch.header;
-    debug_assert!(matches!(
-        header.attributes.timestamp_type(),
-        BatchTimestamps::CreateTime | BatchTimestamps::LogAppendTime
-    ));
-    header.attributes.0 |= LOG_APPEND_TIME;
-    header.max_timestamp = now_ms;
-    let mut bytes = batch.bytes().to_vec();
-    let mut front = [0; BATCH_HEADER_BYTES];
-    header.write_to(&mut front);
-    bytes[..BATCH_HEADER_BYTES].copy_from_slice(&front);
-    // The checksum covers all that follows it.
-    let crc = crc32c::crc32c(&bytes[21..]);
-    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
-    Some(bytes)
-}
-
 fn sequenced(header: &BatchHeader) -> Option<Sequenced> {
     (header.producer_id >= 0).then_some(Sequenced {
         producer_id: header.producer_id,
@@ -310,9 +208,9 @@ fn sequenced(header: &BatchHeader) -> Option<Sequenced> {
     })
 }
 
-fn refused(topic: &str, partition: i32, code: ErrorCode, batch: &Sequenced) -> Refusal {
+fn refused(topic: &str, partition: i32, code: ErrorCode, batch: &Sequenced) -> AppendRefusal {
     let Sequenced { producer_id, epoch, first_sequence, .. } = batch;
-    Refusal::new(
+    AppendRefusal::new(
         code,
         format!(
             "{}: producer {producer_id}, epoch {epoch}, sequence {first_sequence}, partition \
@@ -320,14 +218,4 @@ fn refused(topic: &str, partition: i32, code: ErrorCode, batch: &Sequenced) -> R
             code.name()
         ),
     )
-}
-
-/// Kafka's code for bytes that are not a batch.
-fn malformed(error: &BatchError) -> Refusal {
-    let code = match error {
-        BatchError::Magic { .. } => ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT,
-        BatchError::Record { .. } | BatchError::Counts { .. } => ErrorCode::INVALID_RECORD,
-        _ => ErrorCode::CORRUPT_MESSAGE,
-    };
-    Refusal::new(code, error.to_string())
 }

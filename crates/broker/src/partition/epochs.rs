@@ -7,9 +7,11 @@ pub(super) struct Epochs {
 }
 
 impl Epochs {
-    /// A batch of `epoch` is appended at `offset`.
+    /// `epoch` begins at `offset`, or a batch of it is appended there.
     pub(super) fn appended(&mut self, epoch: i32, offset: i64) {
         if self.entries.last().is_none_or(|&(last, _)| epoch > last) {
+            // An epoch under which nothing was written leaves no trace.
+            self.entries.retain(|&(_, start)| start < offset);
             self.entries.push((epoch, offset));
         }
     }

@@ -5,11 +5,13 @@
 
 mod append;
 mod epochs;
+mod frames;
 mod producers;
 mod read;
 mod recover;
 mod retention;
 mod transactions;
+mod validate;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +25,7 @@ pub(crate) use producers::ProducerFacts;
 use producers::Producers;
 pub(crate) use read::{FetchIsolation, FetchedRecords, FoundOffset};
 use transactions::Transactions;
+pub(crate) use validate::AppendRefusal;
 
 /// What a partition is made from.
 #[derive(Clone, Debug)]
@@ -70,7 +73,10 @@ pub(crate) struct Offsets {
 impl Partition {
     /// A partition whose log was just made.
     pub(crate) fn empty(options: PartitionOptions) -> Self {
-        Self::with_state(options, State::default())
+        let mut state = State::default();
+        // A leader's epoch begins when it takes over, not with its first batch.
+        state.epochs.appended(options.leader_epoch, 0);
+        Self::with_state(options, state)
     }
 
     fn with_state(options: PartitionOptions, state: State) -> Self {

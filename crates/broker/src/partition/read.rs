@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use farlog_store::ReadError;
 use farlog_wire::ErrorCode;
-use farlog_wire::records::{BatchHeader, RawBatch, batches};
+use farlog_wire::records::compression::decompress;
+use farlog_wire::records::{BatchHeader, Compression, RawBatch, batches};
 
 use super::Partition;
+use super::frames::frames;
 use super::transactions::AbortedTransaction;
 use crate::limits::{DECOMPRESSED_BATCH_BYTES_MAX, SCAN_BYTES};
 
@@ -116,7 +118,7 @@ impl Partition {
         Ok(None)
     }
 
-    /// The first record with the largest timestamp of all (KIP-734).
+    /// The first record with the largest timestamp of all (KIP-734); of any, if none has one.
     pub(crate) async fn offset_of_max_timestamp(
         &self,
         isolation: FetchIsolation,
@@ -125,10 +127,45 @@ impl Partition {
         let Some(largest) = segments.iter().map(|segment| segment.max_timestamp_ms).max() else {
             return Ok(None);
         };
-        if largest < 0 {
-            return Ok(None);
+        match self.offset_at(largest, FetchIsolation::ReadUncommitted).await? {
+            Some(found) => Ok(Some(found).filter(|found| self.is_visible(*found, isolation))),
+            // That record was deleted, and its segment is still there.
+            None => self.scan_for_max_timestamp(isolation).await,
         }
-        self.offset_at(largest, isolation).await
+    }
+
+    fn is_visible(&self, found: FoundOffset, isolation: FetchIsolation) -> bool {
+        let offsets = self.offsets();
+        match isolation {
+            FetchIsolation::ReadUncommitted => found.offset < offsets.high_watermark,
+            FetchIsolation::ReadCommitted => found.offset < offsets.last_stable,
+        }
+    }
+
+    async fn scan_for_max_timestamp(
+        &self,
+        isolation: FetchIsolation,
+    ) -> Result<Option<FoundOffset>, ErrorCode> {
+        let offsets = self.offsets();
+        let mut offset = offsets.start;
+        let mut largest: Option<FoundOffset> = None;
+        while offset < offsets.high_watermark {
+            let read = self.store.read(self.log, offset, SCAN_BYTES, true).await;
+            let read = cut(read.map_err(|error| self.read_failed(&error))?, offsets.high_watermark);
+            if read.is_empty() {
+                break;
+            }
+            for batch in batches(read) {
+                let batch = batch.map_err(|error| self.damaged(&error))?;
+                offset = batch.header.next_offset();
+                let known = largest.map_or(-2, |found| found.timestamp_ms);
+                if batch.header.max_timestamp > known && !batch.header.attributes.is_control() {
+                    let at = batch.header.max_timestamp;
+                    largest = self.find_in(&batch, offsets.start, at)?.or(largest);
+                }
+            }
+        }
+        Ok(largest.filter(|found| self.is_visible(*found, isolation)))
     }
 
     fn find_in(
@@ -137,17 +174,23 @@ impl Partition {
         start_offset: i64,
         timestamp_ms: i64,
     ) -> Result<Option<FoundOffset>, ErrorCode> {
-        let plain = batch
-            .decompressed(DECOMPRESSED_BATCH_BYTES_MAX)
-            .map_err(|error| self.damaged(&error))?;
-        for record in plain.records().map_err(|error| self.damaged(&error))? {
-            let record = record.map_err(|error| self.damaged(&error))?;
-            if record.offset >= start_offset && record.timestamp >= timestamp_ms {
-                return Ok(Some(FoundOffset {
-                    offset: record.offset,
-                    timestamp_ms: record.timestamp,
-                    leader_epoch: batch.header.partition_leader_epoch,
-                }));
+        let header = &batch.header;
+        let payload = batch.payload();
+        let plain = match header.attributes.compression() {
+            Compression::None => payload.to_vec(),
+            codec => decompress(codec, &payload, DECOMPRESSED_BATCH_BYTES_MAX)
+                .map_err(|error| self.damaged(&error))?,
+        };
+        for frame in frames(&plain, header.record_count) {
+            let frame = frame.map_err(|error| self.damaged(&error))?;
+            let offset = header.base_offset + i64::from(frame.offset_delta);
+            let at = match header.attributes.is_log_append_time() {
+                true => header.max_timestamp,
+                false => header.base_timestamp.wrapping_add(frame.timestamp_delta),
+            };
+            if offset >= start_offset && at >= timestamp_ms {
+                let leader_epoch = header.partition_leader_epoch;
+                return Ok(Some(FoundOffset { offset, timestamp_ms: at, leader_epoch }));
             }
         }
         Ok(None)
@@ -165,7 +208,7 @@ impl Partition {
         }
     }
 
-    fn damaged(&self, error: &farlog_wire::records::BatchError) -> ErrorCode {
+    fn damaged(&self, error: &dyn std::error::Error) -> ErrorCode {
         let (topic, partition) = (&self.topic, self.log.partition);
         tracing::error!(topic, partition, %error, "a log is damaged");
         ErrorCode::KAFKA_STORAGE_ERROR

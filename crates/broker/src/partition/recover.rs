@@ -37,6 +37,7 @@ impl Partition {
                 offset = batch.header.next_offset();
             }
         }
+        state.epochs.appended(options.leader_epoch, found.end_offset);
         Ok(Self::with_state(options, state))
     }
 }

@@ -1,6 +1,7 @@
 //! The broker as its clients see it.
 
 mod clients;
+mod differential;
 mod fixture;
 mod groups;
 mod transactions;

@@ -1,0 +1,138 @@
+//! The same scenarios against a real Kafka and against our broker: the answers must be the same.
+//!
+//! # The language
+//! Files are `tests/scenarios/*.scenario`. `case NAME` begins a case, every other line is one step,
+//! `#` begins a comment. A step is a command, words, `option=value`s and bare flags; `"…"` keeps
+//! spaces together.
+//!
+//! - Topics, groups and transactional ids have names of the case's own; `=name` is that name
+//!   itself, `=x*250` is 250 times x, `{v}` in a name is the version of the request. `id(t)` and,
+//!   in versions that name topics by id, `t` stand for the id of the topic; `?` for an id that no
+//!   topic has.
+//! - Times are milliseconds, or `now`, `now-2h`, `now+3d`. `$name` is a number that an earlier step
+//!   gave a name with `as=name`.
+//! - `version=3`, `version=0,4` or `version=all` (that our broker announces) for any step; without
+//!   it, the highest that our broker announces.
+//! - A `&` before a step lets it go on by itself on another connection; `join` waits for all such
+//!   steps and tells their answers.
+//! - Records are `key:value@time+header=value#times`, separated by commas; `~` is null, `*9` nine
+//!   bytes, the time is 1000 if it is not given.
+//!
+//! The commands are in `differential/steps/`, one function each. `produce` writes its batches
+//! itself, right or wrong: `count= last-delta= deltas= base-offset= magic= length= batch-epoch=
+//! attributes= max-timestamp= base-timestamp= garbage= cut= zeros=` and the flags `bad-crc twice
+//! txn control log-time`.
+//!
+//! Each answer becomes lines without what is no broker's promise: ids, ports, throttling, messages
+//! for people. The lines of both brokers must be equal, or be told beneath the step:
+//!
+//! ```text
+//! list-offsets t 0 -6
+//!   kafka| t-0 ok offset=0 time=-1 epoch=0
+//!   ours| t-0 UNSUPPORTED_VERSION offset=-1 time=-1 epoch=-1
+//!   because| nothing is tiered
+//! ```
+//!
+//! `docs/broker-differences.md` is made from these. `FARLOG_SCENARIOS=text` runs the cases with
+//! that text in `file/name`, and prints what was said.
+
+mod batch;
+mod document;
+mod peer;
+mod runner;
+mod script;
+mod steps;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+
+use farlog_testkit::kafka::{KafkaOptions, KafkaVersion, SharedKafka};
+use farlog_wire::ApiKey;
+use futures_util::stream::{self, StreamExt};
+
+use crate::fixture::start;
+use runner::{Announced, announced, compare, say, versions_of};
+
+static KAFKA: SharedKafka = SharedKafka::new(|| {
+    KafkaOptions::new(KafkaVersion::V4_3)
+        // Records of 1970 must not be gone in the middle of a scenario.
+        .property("log.initial.task.delay.ms", 3_600_000)
+        .property("log.retention.check.interval.ms", 3_600_000)
+});
+
+/// Cases under way at a time.
+const AT_ONCE: usize = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_brokers_give_the_same_answers() {
+    let broker = start().await;
+    let kafka = tokio::task::spawn_blocking(|| KAFKA.get().bootstrap());
+    let kafka = kafka.await.expect("Kafka starts").parse().expect("an address");
+    let ours = broker.handle.address();
+    let announced = Announced { kafka: announced(kafka).await, ours: announced(ours).await };
+    let beyond = announced.beyond_kafka();
+    assert!(beyond.is_empty(), "versions are announced that Kafka does not serve: {beyond:?}");
+    let wanted = env::var("FARLOG_SCENARIOS").ok();
+    let mut cases = script::all_cases();
+    cases.retain(|case| wanted.as_ref().is_none_or(|wanted| case.id().contains(wanted)));
+    assert!(!cases.is_empty(), "no case is called so");
+    let count = cases.len();
+    let said = stream::iter(cases)
+        .map(|case| {
+            let announced = announced.clone();
+            tokio::spawn(async move {
+                let (kafka, ours) =
+                    tokio::join!(say(&case, kafka, &announced), say(&case, ours, &announced),);
+                (case, kafka, ours)
+            })
+        })
+        .buffered(AT_ONCE);
+    let failures: Vec<String> = said
+        .map(|done| {
+            let (case, kafka, ours) = done.expect("a case that can be run");
+            if wanted.is_some() {
+                println!("{}", runner::transcript(&case, &kafka, &ours));
+            }
+            compare(&case, &kafka, &ours)
+        })
+        .filter(|failure| std::future::ready(!failure.is_empty()))
+        .collect()
+        .await;
+    broker.stop().await;
+    assert!(
+        failures.is_empty(),
+        "{} of {count} cases differ:\n\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+#[tokio::test]
+async fn every_version_that_is_announced_is_tried() {
+    let broker = start().await;
+    let ours = announced(broker.handle.address()).await;
+    let announced = Announced { kafka: ours.clone(), ours: ours.clone() };
+    broker.stop().await;
+    let mut tried: BTreeMap<ApiKey, BTreeSet<i16>> = BTreeMap::new();
+    for case in script::all_cases() {
+        for step in &case.steps {
+            let args = script::Args::parse(step.text.trim_start_matches('&').trim());
+            if let Some(api) = steps::api_of(&args.command) {
+                tried.entry(api).or_default().extend(versions_of(&args, &announced));
+            }
+        }
+    }
+    let mut missing = Vec::new();
+    for (api, versions) in &tried {
+        let Some(range) = ours.get(api) else { continue };
+        let left = (range.min..=range.max).filter(|version| !versions.contains(version));
+        missing.extend(left.map(|version| format!("{api:?} v{version}")));
+    }
+    assert!(missing.is_empty(), "no scenario tries {missing:?}");
+}
+
+#[test]
+fn the_list_of_differences_is_current() {
+    document::check(&script::all_cases());
+}

@@ -1,0 +1,109 @@
+//! A client that says what it is told to say: any request, in any version, right or wrong.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use farlog_wire::Request;
+use farlog_wire::frame::{SIZE_BYTES, decode_response, encode_request, size_of_frame};
+use farlog_wire::limits::FRAME_BYTES_MAX;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Longer than anything that a scenario waits for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// No answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoAnswer {
+    #[error("the connection was closed")]
+    Closed,
+    #[error("no answer in {PATIENCE:?}")]
+    Silence,
+    #[error("the request cannot be written in this version: {0}")]
+    Encode(String),
+    #[error("the answer cannot be read: {0}")]
+    Decode(String),
+}
+
+/// A connection, made when it is first used and again when it was lost.
+#[derive(Debug)]
+pub(super) struct Peer {
+    address: SocketAddr,
+    stream: Option<TcpStream>,
+    correlation_id: i32,
+}
+
+impl Peer {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { address, stream: None, correlation_id: 0 }
+    }
+
+    /// Another one to the same broker.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.address)
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(super) async fn call<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+    ) -> Result<R::Response, NoAnswer> {
+        self.send(request, version).await?;
+        let frame = self.receive().await?;
+        let (correlation_id, response) = decode_response::<R>(frame, version)
+            .map_err(|error| NoAnswer::Decode(error.to_string()))?;
+        assert_eq!(correlation_id, self.correlation_id, "answers come in the order of requests");
+        Ok(response)
+    }
+
+    /// Sends a request.
+    pub(super) async fn send<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+    ) -> Result<(), NoAnswer> {
+        self.correlation_id += 1;
+        let frame = encode_request(request, version, self.correlation_id, Some("scenario"))
+            .map_err(|error| NoAnswer::Encode(error.to_string()))?;
+        self.send_bytes(&frame).await
+    }
+
+    /// Sends bytes as they are.
+    pub(super) async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), NoAnswer> {
+        if self.stream.is_none() {
+            let stream = TcpStream::connect(self.address).await.expect("the broker listens");
+            stream.set_nodelay(true).expect("a socket option");
+            self.stream = Some(stream);
+        }
+        let stream = self.stream.as_mut().expect("just made");
+        if stream.write_all(bytes).await.is_err() {
+            self.stream = None;
+            return Err(NoAnswer::Closed);
+        }
+        Ok(())
+    }
+
+    /// The next frame, without its size.
+    pub(super) async fn receive(&mut self) -> Result<Bytes, NoAnswer> {
+        let stream = self.stream.as_mut().ok_or(NoAnswer::Closed)?;
+        let frame = match timeout(PATIENCE, read_frame(stream)).await {
+            Ok(Ok(frame)) => return Ok(frame),
+            Ok(Err(_)) => NoAnswer::Closed,
+            Err(_) => NoAnswer::Silence,
+        };
+        self.stream = None;
+        Err(frame)
+    }
+}
+
+async fn read_frame(stream: &mut TcpStream) -> std::io::Result<Bytes> {
+    let mut prefix = [0; SIZE_BYTES];
+    stream.read_exact(&mut prefix).await?;
+    let size = size_of_frame(prefix, FRAME_BYTES_MAX).expect("a size that a broker may send");
+    let mut frame = BytesMut::zeroed(size);
+    stream.read_exact(&mut frame).await?;
+    Ok(frame.freeze())
+}
