@@ -56,7 +56,14 @@ enum Kind {
 /// A server that runs.
 enum Server {
     Kafka(KafkaCluster),
-    Embedded(Supervised, SocketAddr, Scratch, PortLease),
+    Embedded(Embedded),
+}
+
+/// An embedded broker; its directory and its port are given back when it ends.
+struct Embedded {
+    process: Supervised,
+    port: PortLease,
+    _scratch: Scratch,
 }
 
 /// The figures of one run.
@@ -234,13 +241,13 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(Server::Embedded(process, address, scratch, port))
+        Ok(Server::Embedded(Embedded { process, port, _scratch: scratch }))
     }
 
     fn bootstrap(&self) -> String {
         match self {
             Server::Kafka(kafka) => kafka.bootstrap(),
-            Server::Embedded(_, address, ..) => address.to_string(),
+            Server::Embedded(embedded) => embedded.port.address(),
         }
     }
 
@@ -249,7 +256,7 @@ impl Server {
             Server::Kafka(kafka) => {
                 kafka.broker(1).pid().ok_or_else(|| Failure::new("the broker has ended"))
             }
-            Server::Embedded(process, ..) => Ok(process.pid()),
+            Server::Embedded(embedded) => Ok(embedded.process.pid()),
         }
     }
 }
