@@ -102,7 +102,7 @@ fn append_batch(
     let origin = AppendOrigin::Coordinator;
     let appended = partition
         .append(batch.to_bytes(), origin, &topic.configs, now_ms)
-        .map_err(|refusal| unavailable(&refusal))?;
+        .map_err(|refusal| unavailable(&refusal.into()))?;
     Ok(Written { partition: Arc::clone(partition), appended })
 }
 
