@@ -108,6 +108,25 @@ async fn kafkas_formatters_read_what_groups_write() {
     broker.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn kcat_consumes_in_a_group() {
+    let broker = start().await;
+    broker.topic("greetings", 2, &[]).await;
+    let servers = broker.bootstrap();
+    run(Tool::kcat().args(["-b", &servers, "-P", "-t", "greetings"]).input("one\ntwo\n")).await;
+    let consume = |count: &str| {
+        Tool::kcat().args(["-b", &servers, "-G", "readers", "-c", count, "-q"]).args([
+            "-X",
+            "auto.offset.reset=earliest",
+            "greetings",
+        ])
+    };
+    assert_eq!(run(consume("2")).await.lines().count(), 2);
+    run(Tool::kcat().args(["-b", &servers, "-P", "-t", "greetings"]).input("three\n")).await;
+    assert_eq!(run(consume("1")).await.trim(), "three");
+    broker.stop().await;
+}
+
 fn first_owns(members: &[JoinedMember]) -> Assignments {
     let owner = members.iter().min_by(|one, other| one.metadata.cmp(&other.metadata));
     vec![(owner.expect("a member").member_id.clone(), Bytes::from_static(b"everything"))]
