@@ -339,3 +339,6 @@ pub(crate) struct Committer {
     pub(crate) generation: i32,
     pub(crate) is_transactional: bool,
 }
+
+#[cfg(test)]
+mod tests;
