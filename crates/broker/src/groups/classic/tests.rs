@@ -351,7 +351,7 @@ proptest! {
             if join.members.is_empty() {
                 continue;
             }
-            let first = leaders.entry(join.generation_id).or_insert(join.leader.clone());
+            let first = leaders.entry(join.generation_id).or_insert_with(|| join.leader.clone());
             // Two may lead one generation one after the other only if they are one instance.
             let same = *first == join.leader || join.skip_assignment;
             prop_assert!(same, "{} and {} lead {}", first, join.leader, join.generation_id);
