@@ -157,6 +157,8 @@ pub struct Supervised {
 pub enum Signal {
     /// SIGTERM: end in an orderly way.
     Terminate,
+    /// SIGINT: Ctrl-C.
+    Interrupt,
     /// SIGKILL: end now.
     Kill,
     /// SIGSTOP: stand still.
@@ -224,7 +226,10 @@ impl Supervised {
     }
 
     /// Waits until it is ready; otherwise says what it did instead.
-    pub(crate) fn wait_for(
+    ///
+    /// # Errors
+    /// That it ended, or was not ready in time.
+    pub fn wait_for(
         &mut self,
         patience: Duration,
         is_ready: impl Fn(&Supervised) -> bool,
@@ -257,6 +262,7 @@ impl Supervised {
         let name = match signal {
             Signal::Kill => return self.child.kill(),
             Signal::Terminate => "TERM",
+            Signal::Interrupt => "INT",
             Signal::Stop => "STOP",
             Signal::Continue => "CONT",
         };

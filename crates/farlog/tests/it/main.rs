@@ -5,6 +5,7 @@
 
 mod binary;
 mod check;
+mod demo;
 mod embedded;
 mod kill;
 mod operations_page;
