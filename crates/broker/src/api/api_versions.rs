@@ -4,7 +4,8 @@
 //! - KIP-511: a version that we do not know is answered in version 0 with `UNSUPPORTED_VERSION`
 //!   and our range (`connection.rs` sees to it); name and version of the client are checked as
 //!   Kafka does.
-//! - KIP-584: `metadata.version` is finalized, as clients take it for the sign of KRaft.
+//! - KIP-584: `metadata.version` is finalized, as clients take it for the sign of KRaft, and
+//!   `transaction.version`, by which they know that KIP-890 is served.
 
 use farlog_wire::ErrorCode;
 use farlog_wire::VersionRange;
@@ -14,6 +15,7 @@ use farlog_wire::messages::api_versions_response::{
 };
 
 use super::{RequestContext, SERVED};
+use crate::transactions::RAISES_EPOCHS;
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 0, max: 4 };
 
@@ -21,6 +23,26 @@ pub(crate) const VERSIONS: VersionRange = VersionRange { min: 0, max: 4 };
 const METADATA_VERSION: i16 = 30;
 /// The lowest that Kafka 4 still reads.
 const METADATA_VERSION_MIN: i16 = 7;
+
+/// From this version on clients understand a feature that may be at level 0 (KAFKA-17492): they are
+/// not told of it before.
+const KNOWS_LEVEL_ZERO: i16 = 4;
+
+/// A feature of the cluster (KIP-584).
+struct Feature {
+    name: &'static str,
+    /// The lowest level there could be.
+    min: i16,
+    /// The level it is at, which is the highest there could be.
+    level: i16,
+}
+
+/// All of them. Their levels are those of the broker: it has no other to agree with.
+const FEATURES: &[Feature] = &[
+    Feature { name: "metadata.version", min: METADATA_VERSION_MIN, level: METADATA_VERSION },
+    // KIP-890, part 2.
+    Feature { name: "transaction.version", min: 0, level: RAISES_EPOCHS },
+];
 
 pub(super) async fn handle(
     context: RequestContext,
@@ -30,20 +52,22 @@ pub(super) async fn handle(
         let error_code = ErrorCode::INVALID_REQUEST;
         return ApiVersionsResponse { error_code, ..ApiVersionsResponse::default() };
     }
-    let name = "metadata.version".to_owned();
+    let is_understood = |feature: &&Feature| context.version >= KNOWS_LEVEL_ZERO || feature.min > 0;
+    let supported = |feature: &Feature| SupportedFeatureKey {
+        name: feature.name.to_owned(),
+        min_version: feature.min,
+        max_version: feature.level,
+    };
+    let finalized = |feature: &Feature| FinalizedFeatureKey {
+        name: feature.name.to_owned(),
+        max_version_level: feature.level,
+        min_version_level: feature.level,
+    };
     ApiVersionsResponse {
         api_keys: table(),
-        supported_features: vec![SupportedFeatureKey {
-            name: name.clone(),
-            min_version: METADATA_VERSION_MIN,
-            max_version: METADATA_VERSION,
-        }],
+        supported_features: FEATURES.iter().filter(is_understood).map(supported).collect(),
         finalized_features_epoch: 0,
-        finalized_features: vec![FinalizedFeatureKey {
-            name,
-            max_version_level: METADATA_VERSION,
-            min_version_level: METADATA_VERSION,
-        }],
+        finalized_features: FEATURES.iter().map(finalized).collect(),
         ..ApiVersionsResponse::default()
     }
 }

@@ -1,6 +1,7 @@
 //! The APIs: one file each, and the table that both `ApiVersions` and the dispatcher are made from,
 //! so that what is announced and what is served cannot differ.
 
+mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
@@ -32,6 +33,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
+mod txn_offset_commit;
 mod write_txn_markers;
 
 use std::sync::Arc;
@@ -184,8 +186,11 @@ served! {
         farlog_wire::messages::describe_producers_request::DescribeProducersRequest,
     add_partitions_to_txn =>
         farlog_wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnRequest,
+    add_offsets_to_txn =>
+        farlog_wire::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest,
     end_txn => farlog_wire::messages::end_txn_request::EndTxnRequest,
     write_txn_markers => farlog_wire::messages::write_txn_markers_request::WriteTxnMarkersRequest,
+    txn_offset_commit => farlog_wire::messages::txn_offset_commit_request::TxnOffsetCommitRequest,
     describe_transactions =>
         farlog_wire::messages::describe_transactions_request::DescribeTransactionsRequest,
     list_transactions => farlog_wire::messages::list_transactions_request::ListTransactionsRequest,

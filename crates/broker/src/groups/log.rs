@@ -19,7 +19,7 @@ pub(super) type NewRecord = (Bytes, Option<Bytes>);
 
 /// A batch that has its place and is not durable yet.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(crate) struct Written {
     partition: Arc<Partition>,
     appended: Appended,
 }
@@ -49,13 +49,14 @@ pub(super) async fn ensure(catalog: &Catalog) -> Result<Arc<Topic>, ErrorCode> {
     }
 }
 
-/// The partition of a group: `Math.abs(String.hashCode)`, as Kafka has it.
+/// The partition of a group: `Utils.abs(String.hashCode)`, as Kafka has it: without its sign, and 0
+/// for the smallest integer, which has no opposite.
 pub(super) fn partition_of(group: &str, partitions: usize) -> i32 {
     let hash = group
         .encode_utf16()
         .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     let partitions = i32::try_from(partitions).unwrap_or(i32::MAX).max(1);
-    (hash & i32::MAX) % partitions
+    hash.checked_abs().unwrap_or(0) % partitions
 }
 
 /// Appends records about a group. Their place is certain when this returns.
@@ -108,7 +109,7 @@ fn append_batch(
 
 impl Written {
     /// Waits until it is durable. Goes on if the caller does not: readers wait for it, too.
-    pub(super) async fn settle(self) -> Result<(), ErrorCode> {
+    pub(crate) async fn settle(self) -> Result<(), ErrorCode> {
         let Self { partition, mut appended } = self;
         let settling = tokio::spawn(async move { partition.settle(&mut appended).await });
         match settling.await {
@@ -146,7 +147,7 @@ mod tests {
         assert_eq!(partition_of("", 50), 0);
         assert_eq!(partition_of("group", 50), 98_629_247 % 50);
         assert_eq!(partition_of("polygenelubricants", 50), 0);
-        // A negative hash loses its sign bit, as in Kafka's `Utils.abs`.
-        assert_eq!(partition_of("console-consumer", 8), partition_of("console-consumer", 8) & 7);
+        // "produce-t".hashCode() is negative.
+        assert_eq!(partition_of("produce-t", 50), 1_051_845_945 % 50);
     }
 }

@@ -48,47 +48,41 @@ impl Groups {
 
     /// Commits offsets as part of a producer's transaction (KIP-98, KIP-447): they count when
     /// [`resolve`](Self::resolve) says so. That the transaction is open, and has the group's
-    /// partition, is for the caller to know.
+    /// partition, is for the caller to know, who holds it open meanwhile: nothing waits here. The
+    /// topic must be there.
     ///
     /// # Errors
     /// What Kafka would say, for all of them.
-    #[expect(dead_code, reason = "for the transaction coordinator")]
-    pub(crate) async fn commit_transactional(
+    pub(crate) fn commit_transactional(
         &self,
         catalog: &Catalog,
         group: &str,
         committer: &Committer,
         producer: (i64, i16),
         offsets: &[NewOffset],
-    ) -> Result<(), ErrorCode> {
-        self.ensure_topic(catalog).await?;
-        let written = {
-            let (mut inner, now) = (self.lock(), self.now());
-            self.check_commit(&mut inner, group, committer)?;
-            let values = values(offsets, now.wall_ms);
-            let records = records(group, &values)?;
-            let written =
-                log::append_transactional(catalog, group, &records, producer, now.wall_ms);
-            if written.is_err() {
-                inner.forget_if_unused(group);
-            }
-            let written = written?;
-            let partition = self.partition_of(catalog, group)?;
-            let staged = values.into_iter().map(|(offset, value)| Staged {
-                group: group.to_owned(),
-                topic: offset.topic.clone(),
-                partition: offset.partition,
-                value,
-            });
-            inner.staged.entry((partition, producer.0)).or_default().extend(staged);
-            written
-        };
-        written.settle().await
+    ) -> Result<log::Written, ErrorCode> {
+        let (mut inner, now) = (self.lock(), self.now());
+        self.check_commit(&mut inner, group, committer)?;
+        let values = values(offsets, now.wall_ms);
+        let records = records(group, &values)?;
+        let written = log::append_transactional(catalog, group, &records, producer, now.wall_ms);
+        if written.is_err() {
+            inner.forget_if_unused(group);
+        }
+        let written = written?;
+        let partition = self.partition_of(catalog, group)?;
+        let staged = values.into_iter().map(|(offset, value)| Staged {
+            group: group.to_owned(),
+            topic: offset.topic.clone(),
+            partition: offset.partition,
+            value,
+        });
+        inner.staged.entry((partition, producer.0)).or_default().extend(staged);
+        Ok(written)
     }
 
     /// A producer's transaction ended in a partition of `__consumer_offsets`: to be called when
     /// the marker has its place there.
-    #[expect(dead_code, reason = "for the transaction coordinator")]
     pub(crate) fn resolve(&self, producer_id: i64, partition: i32, commit: bool) {
         let (mut inner, now) = (self.lock(), self.now());
         inner.resolve(producer_id, partition, commit, |inner, id| {

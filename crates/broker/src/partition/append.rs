@@ -55,7 +55,12 @@ impl Partition {
             return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into());
         }
         if let Some(sequenced) = &sequenced {
-            match state.producers.check(sequenced) {
+            let verdict = match origin {
+                AppendOrigin::Client => state.producers.check(sequenced),
+                // As in Kafka: the sequences of a coordinator count nothing.
+                AppendOrigin::Coordinator => state.producers.check_epoch(sequenced),
+            };
+            match verdict {
                 Ok(Verdict::Next) => {}
                 Ok(Verdict::Duplicate { base_offset, timestamp_ms }) => {
                     return Ok(Appended {

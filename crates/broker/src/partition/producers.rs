@@ -120,6 +120,17 @@ impl Producers {
         Ok(Verdict::Next)
     }
 
+    /// Whether a batch may be appended whose sequence says nothing.
+    ///
+    /// # Errors
+    /// `INVALID_PRODUCER_EPOCH` for a producer that was replaced.
+    pub(super) fn check_epoch(&self, batch: &Sequenced) -> Result<Verdict, ErrorCode> {
+        match self.known.get(&batch.producer_id) {
+            Some(known) if batch.epoch < known.epoch => Err(ErrorCode::INVALID_PRODUCER_EPOCH),
+            _ => Ok(Verdict::Next),
+        }
+    }
+
     /// A batch was appended. Returns where a transaction begins, if it begins one.
     pub(super) fn appended(
         &mut self,

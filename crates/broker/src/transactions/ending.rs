@@ -14,6 +14,7 @@ use super::limits::UNUSED_MS_MAX;
 use super::state::{Producer, Status, Transaction};
 use super::{Entry, log};
 use crate::broker::Shared;
+use crate::groups::OFFSETS_TOPIC;
 use crate::partition::{Appended, Partition};
 
 /// The end of a transaction, as its partitions are told.
@@ -98,6 +99,9 @@ pub(crate) async fn write_marker(
     index: i32,
 ) -> Result<(), ErrorCode> {
     let mut written = append_marker(broker, marker, topic, index)?;
+    if topic == OFFSETS_TOPIC {
+        broker.groups.resolve(marker.producer.id, index, marker.commit);
+    }
     let settled = written.partition.settle(&mut written.appended).await;
     settled.map_err(|refusal| refusal.code)
 }

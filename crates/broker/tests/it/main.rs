@@ -5,3 +5,4 @@ mod differential;
 mod fixture;
 mod groups;
 mod transactions;
+mod transactions_clients;

@@ -37,17 +37,17 @@ const UNCOMMITTED: i8 = 0;
 /// The protocol before KIP-890: partitions are added first, and epochs stay.
 const BEFORE: Spoken = Spoken { produce: 11, end: 4 };
 /// With KIP-890: the batch adds its partition, and every end raises the epoch.
-const SINCE: Spoken = Spoken { produce: 12, end: 5 };
+pub(crate) const SINCE: Spoken = Spoken { produce: 12, end: 5 };
 
 #[derive(Clone, Copy, Debug)]
-struct Spoken {
+pub(crate) struct Spoken {
     produce: i16,
     end: i16,
 }
 
 /// A transactional producer that does as it is told.
 #[derive(Clone, Debug)]
-struct Producer {
+pub(crate) struct Producer {
     cluster: Cluster,
     transactional_id: String,
     id: i64,
@@ -56,7 +56,7 @@ struct Producer {
 }
 
 impl Producer {
-    async fn begin(cluster: &Cluster, transactional_id: &str, timeout_ms: i32) -> Self {
+    pub(crate) async fn begin(cluster: &Cluster, transactional_id: &str, timeout_ms: i32) -> Self {
         loop {
             match Self::try_begin(cluster, transactional_id, timeout_ms).await {
                 Ok(producer) => return producer,
@@ -102,7 +102,12 @@ impl Producer {
         answer.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code
     }
 
-    async fn send(&mut self, topic: &str, index: i32, spoken: Spoken) -> Result<i64, ErrorCode> {
+    pub(crate) async fn send(
+        &mut self,
+        topic: &str,
+        index: i32,
+        spoken: Spoken,
+    ) -> Result<i64, ErrorCode> {
         let mut writer = BatchWriter::new().transactional();
         writer.push(1_000, None, Some(b"value"), &[]);
         let stamp = ProducerStamp {
@@ -136,7 +141,7 @@ impl Producer {
         }
     }
 
-    async fn end(&mut self, committed: bool, spoken: Spoken) -> Result<(), ErrorCode> {
+    pub(crate) async fn end(&mut self, committed: bool, spoken: Spoken) -> Result<(), ErrorCode> {
         let request = EndTxnRequest {
             transactional_id: self.transactional_id.clone(),
             producer_id: self.id,
@@ -215,7 +220,7 @@ fn delivered(data: &PartitionData) -> Vec<i64> {
     offsets
 }
 
-async fn state(cluster: &Cluster, id: &str) -> String {
+pub(crate) async fn state(cluster: &Cluster, id: &str) -> String {
     let request = DescribeTransactionsRequest { transactional_ids: vec![id.to_owned()] };
     let answer = cluster.send_any(&request).await.expect("an answer");
     let state = &answer.transaction_states[0];
