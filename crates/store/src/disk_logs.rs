@@ -1,90 +1,36 @@
 //! Logs that survive the process and, if told so, the machine.
 
-use std::fs::{self, File, TryLockError};
-use std::path::Path;
+mod open;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use farlog_wire::records::BATCH_HEADER_BYTES;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use crate::error::{AppendError, ReadError, StoreError};
 use crate::extent::{Batch, Checkpoint, Extent, LogId, SegmentFacts};
 use crate::limits::{BATCH_BYTES_MAX, CHECKPOINT_BYTES_MAX};
-use crate::logs::{Log, Logs};
-use crate::options::{OpenError, Recovery, StoreOptions};
+use crate::logs::Log;
 use crate::queue::{Change, Shared, State, Waiting};
 use crate::read::{self, Wanted};
-use crate::recover::Recovered;
+use crate::section_read::SectionReader;
 use crate::store::Durable;
-use crate::wal::disk::Disk;
-use crate::wal::writer::{Writer, WriterOptions};
-
-/// Where the write-ahead log is, below the store's directory.
-const LOG_DIRECTORY: &str = "log";
-
-/// What is locked while a store is open.
-const LOCK_FILE: &str = "lock";
 
 /// The logs of one broker. When it is dropped, everything that was taken is durable, or refused.
 #[derive(Debug)]
 pub(crate) struct DiskLogs {
     shared: Arc<Shared>,
+    sections: SectionReader,
+    mover: AbortHandle,
     writer: Option<JoinHandle<()>>,
     /// Held until the writer has ended.
-    _lock: Lock,
-}
-
-/// Says that a store is open.
-#[derive(Debug)]
-struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Not only closed: a process that was begun meanwhile may hold a copy for a moment.
-        if let Err(error) = self.0.unlock() {
-            tracing::warn!(%error, "the store's lock cannot be given back");
-        }
-    }
+    _lock: open::Lock,
 }
 
 impl DiskLogs {
-    /// Blocks while the log is read.
-    pub(crate) fn open(
-        options: &StoreOptions,
-        disk: Arc<dyn Disk>,
-    ) -> Result<(Self, Recovery), OpenError> {
-        options.check()?;
-        let directory = options.directory.join(LOG_DIRECTORY);
-        fs::create_dir_all(&directory).map_err(|error| failed("make", &directory, &error))?;
-        if options.fsync {
-            let sync = disk.sync_directory(&options.directory);
-            sync.map_err(|error| failed("sync", &options.directory, &error))?;
-        }
-        let lock = lock(&options.directory)?;
-        let logs = Logs::new(options.cache_bytes);
-        let mut recovered = Recovered::read(&directory, logs, options.fsync)?;
-        recovered.report.segments = recovered.logs.by_id.values().map(|log| log.pieces.len()).sum();
-        let recovery = Recovery { logs: recovered.logs(), report: recovered.report };
-        let Recovered { logs, marks, number, sequence, .. } = recovered;
-        let shared = Arc::new(Shared::new(logs, options.waiting_bytes_max));
-        let writer_options = WriterOptions {
-            directory,
-            fsync: options.fsync,
-            log_file_bytes: options.log_file_bytes,
-            disk,
-        };
-        let writer = Writer::new(writer_options, marks, number, sequence, &shared)
-            .map_err(|error| failed("begin the log in", &options.directory, &error))?;
-        let for_writer = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("farlog-store-log".to_owned());
-        let writer = thread
-            .spawn(move || writer.run(&for_writer))
-            .map_err(|error| failed("begin the log in", &options.directory, &error))?;
-        Ok((Self { shared, writer: Some(writer), _lock: lock }, recovery))
-    }
-
     pub(crate) fn create(&self, id: LogId, start_offset: i64) -> Durable {
         let mut state = self.shared.lock();
         if state.logs.by_id.contains_key(&id) {
@@ -128,6 +74,10 @@ impl DiskLogs {
         self.shared.room().await;
     }
 
+    pub(crate) async fn settle(&self) {
+        self.shared.settle().await;
+    }
+
     pub(crate) fn extent(&self, id: LogId) -> Option<Extent> {
         self.shared.lock().logs.by_id.get(&id).map(Log::extent)
     }
@@ -137,7 +87,7 @@ impl DiskLogs {
     }
 
     pub(crate) async fn read(&self, wanted: Wanted) -> Result<Bytes, ReadError> {
-        read::read(&self.shared, wanted).await
+        read::read(&self.shared, &self.sections, wanted).await
     }
 
     pub(crate) fn trim(&self, id: LogId, start_offset: i64) -> Durable {
@@ -176,9 +126,8 @@ impl DiskLogs {
             return;
         }
         let mut state = self.shared.lock();
-        let Some(log) = state.logs.by_id.get_mut(&id) else { return };
+        let Some(log) = state.logs.by_id.get(&id) else { return };
         let incarnation = log.incarnation;
-        log.checkpoint = Some(checkpoint.clone());
         let kept = self.change(&mut state, id, incarnation, Change::Checkpoint(checkpoint));
         if let Err(why) = kept {
             tracing::debug!(?id, %why, "a checkpoint is not kept");
@@ -209,6 +158,7 @@ impl DiskLogs {
 
 impl Drop for DiskLogs {
     fn drop(&mut self) {
+        self.mover.abort();
         self.shared.close();
         let ended = self.writer.take().map(JoinHandle::join);
         if let Some(Err(_)) = ended {
@@ -244,21 +194,6 @@ fn check_batch(id: LogId, batch: &Batch) -> Result<(), AppendError> {
         return wrong("its last offset is another");
     }
     Ok(())
-}
-
-fn lock(directory: &Path) -> Result<Lock, OpenError> {
-    let path = directory.join(LOCK_FILE);
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| failed("open", &path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock(file)),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { directory: directory.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(failed("lock", &path, &error)),
-    }
-}
-
-fn failed(what: &str, path: &Path, error: &dyn std::error::Error) -> OpenError {
-    OpenError::Failed { what: format!("{what} {}", path.display()), why: error.to_string() }
 }
 
 #[cfg(test)]

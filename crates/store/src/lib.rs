@@ -12,18 +12,24 @@
 mod disk_logs;
 mod error;
 mod extent;
+mod fields;
 mod limits;
 mod logs;
 mod memory;
+mod mover;
+mod objects;
 mod options;
 mod piece;
 mod queue;
 mod read;
 mod recover;
+mod section_read;
+mod segment;
 mod store;
 mod wal;
 
 pub use error::{AppendError, ReadError, StoreError};
 pub use extent::{Batch, Checkpoint, Extent, LogId, RecoveredLog, SegmentFacts};
+pub use objects::ObjectPlace;
 pub use options::{OpenError, Recovery, RecoveryReport, StoreOptions};
 pub use store::{Durable, Store};

@@ -1,5 +1,7 @@
 //! The limits of this crate, named with their units.
 
+use std::time::Duration;
+
 /// Bytes of one batch: Kafka's largest frame, with room.
 pub(crate) const BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
 
@@ -22,6 +24,31 @@ pub(crate) const LOG_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Bytes that one read gives at most, if one batch alone is not larger.
 pub(crate) const READ_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of a segment object, at most: it is made in memory.
+pub(crate) const SEGMENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of a segment that have one checksum and one entry in its index, if one batch alone is not
+/// larger: what a read that begins in their middle reads in vain.
+pub(crate) const BLOCK_BYTES: usize = 64 * 1024;
+
+/// Bytes of segments' indexes that are held in memory.
+pub(crate) const INDEX_CACHE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often something is asked of a bucket before its error is passed on.
+pub(crate) const OBJECT_ATTEMPTS_MAX: usize = 8;
+
+/// Between the first two attempts; then twice as long each time.
+pub(crate) const OBJECT_PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// Between two attempts, at most.
+pub(crate) const OBJECT_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How often the newest manifest is looked for, when it is replaced while it is read.
+pub(crate) const MANIFEST_ATTEMPTS_MAX: usize = 8;
+
+/// Between two looks at whether anything is to be moved or deleted, if nothing happens.
+pub(crate) const MOVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Bytes that memory needs for a batch besides its own.
 pub(crate) const BATCH_OVERHEAD_BYTES: usize = 128;

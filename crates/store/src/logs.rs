@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::extent::{Batch, Checkpoint, Extent, LogId, SegmentFacts};
 use crate::limits::BATCH_OVERHEAD_BYTES;
 use crate::piece::{Piece, Stretch};
+use crate::segment::section::Section;
 use crate::wal::entry::BatchFacts;
 use crate::wal::file_name::FileName;
 
@@ -18,9 +19,11 @@ use crate::wal::file_name::FileName;
 pub(crate) struct Logs {
     pub(crate) by_id: HashMap<LogId, Log>,
     /// Removed, but that is not durable yet.
-    leaving: Vec<(LogId, Log)>,
+    removing: Vec<(LogId, Log)>,
     /// The files of the write-ahead log that exist, by number.
     pub(crate) files: BTreeMap<u64, LogFileState>,
+    /// Whether objects may hold something that nothing needs since the last manifest.
+    pub(crate) sections_given_up: bool,
     /// Whose newest batches are held, in the order of the appends.
     recent: VecDeque<RecentToken>,
     recent_bytes: usize,
@@ -36,6 +39,33 @@ pub(crate) struct LogFileState {
     pub(crate) name: FileName,
     /// Parts of logs in it that can still be read.
     pub(crate) pieces: usize,
+    /// As of its last entry, once it is complete.
+    pub(crate) bytes: u64,
+}
+
+impl LogFileState {
+    pub(crate) fn new(name: FileName, file: File, bytes: u64) -> Self {
+        Self { file: Arc::new(file), name, pieces: 0, bytes }
+    }
+}
+
+/// A log's part of what is moved out of the write-ahead log.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    pub(crate) id: LogId,
+    pub(crate) incarnation: u64,
+    /// In order.
+    pub(crate) parts: Vec<LeavingPart>,
+    /// Of all its batches.
+    pub(crate) size_bytes: u64,
+}
+
+/// Entries of one log in one file.
+#[derive(Debug)]
+pub(crate) struct LeavingPart {
+    pub(crate) file: Arc<File>,
+    pub(crate) name: FileName,
+    pub(crate) stretches: Vec<Stretch>,
 }
 
 /// One log.
@@ -47,10 +77,15 @@ pub(crate) struct Log {
     pub(crate) durable_end_offset: i64,
     /// Of all that was appended and not given up.
     pub(crate) size_bytes: u64,
+    /// Durable, too: what is before it may be forgotten.
+    pub(crate) durable_start_offset: i64,
+    /// In order; all before the pieces.
+    pub(crate) sections: VecDeque<Section>,
     /// In order.
     pub(crate) pieces: VecDeque<Piece>,
     /// The newest durable batches, without a hole.
     recent: VecDeque<Recent>,
+    /// The newest that is durable.
     pub(crate) checkpoint: Option<Checkpoint>,
 }
 
@@ -76,6 +111,8 @@ impl Log {
             end_offset,
             durable_end_offset: end_offset,
             size_bytes: 0,
+            durable_start_offset: start_offset,
+            sections: VecDeque::new(),
             pieces: VecDeque::new(),
             recent: VecDeque::new(),
             checkpoint: None,
@@ -92,8 +129,9 @@ impl Log {
     }
 
     pub(crate) fn segments(&self) -> Vec<SegmentFacts> {
-        let kept = |facts: &SegmentFacts| facts.next_offset > self.start_offset;
-        self.pieces.iter().map(|piece| piece.facts).filter(kept).collect()
+        let moved = self.sections.iter().map(|section| section.facts);
+        let all = moved.chain(self.pieces.iter().map(|piece| piece.facts));
+        all.filter(|facts| facts.next_offset > self.start_offset).collect()
     }
 
     /// Batches from memory; `None` if what is wanted first is not there.
@@ -131,11 +169,18 @@ impl Logs {
 
     fn named(&mut self, id: LogId, incarnation: u64) -> Option<&mut Log> {
         let there = self.by_id.get_mut(&id).map(|log| (&id, log));
-        let leaving = self.leaving.iter_mut().map(|(id, log)| (&*id, log));
-        let mut all = there.into_iter().chain(leaving);
+        let removing = self.removing.iter_mut().map(|(id, log)| (&*id, log));
+        let mut all = there.into_iter().chain(removing);
         let is_it =
             |&(found, ref log): &(&LogId, &mut Log)| *found == id && log.incarnation == incarnation;
         all.find(is_it).map(|(_, log)| log)
+    }
+
+    /// A log, though it may be about to go.
+    pub(crate) fn find(&self, id: LogId, incarnation: u64) -> Option<&Log> {
+        let removing = self.removing.iter().filter(|(found, _)| *found == id);
+        let mut all = self.by_id.get(&id).into_iter().chain(removing.map(|(_, log)| log));
+        all.find(|log| log.incarnation == incarnation)
     }
 
     /// Takes note of a batch that is durable now.
@@ -202,22 +247,36 @@ impl Logs {
     /// It is durable that a log begins later.
     pub(crate) fn trimmed(&mut self, id: LogId, incarnation: u64, start_offset: i64) {
         let Some(log) = self.named(id, incarnation) else { return };
+        log.durable_start_offset = log.durable_start_offset.max(start_offset);
+        let start_offset = log.durable_start_offset;
+        let after = log.sections.partition_point(|one| one.facts.next_offset <= start_offset);
+        log.size_bytes -= log.sections.drain(..after).map(|one| one.facts.size_bytes).sum::<u64>();
+        let given_up_some = after > 0;
         let after = log.pieces.partition_point(|piece| piece.facts.next_offset <= start_offset);
         let given_up: Vec<Piece> = log.pieces.drain(..after).collect();
         log.size_bytes -= given_up.iter().map(|piece| piece.facts.size_bytes).sum::<u64>();
         self.release(&given_up);
+        self.sections_given_up |= given_up_some;
+    }
+
+    /// It is durable what a log's owner wants to find again.
+    pub(crate) fn checkpointed(&mut self, id: LogId, incarnation: u64, checkpoint: &Checkpoint) {
+        if let Some(log) = self.named(id, incarnation) {
+            log.checkpoint = Some(checkpoint.clone());
+        }
     }
 
     /// A log is removed; that is not durable yet.
     pub(crate) fn remove(&mut self, id: LogId) {
-        self.leaving.extend(self.by_id.remove(&id).map(|log| (id, log)));
+        self.removing.extend(self.by_id.remove(&id).map(|log| (id, log)));
     }
 
     /// It is durable that a log is gone.
     pub(crate) fn removed(&mut self, id: LogId, incarnation: u64) {
         let is_it = |(found, log): &(LogId, Log)| *found == id && log.incarnation == incarnation;
-        if let Some(at) = self.leaving.iter().position(is_it) {
-            let (_, log) = self.leaving.swap_remove(at);
+        if let Some(at) = self.removing.iter().position(is_it) {
+            let (_, log) = self.removing.swap_remove(at);
+            self.sections_given_up |= !log.sections.is_empty();
             self.release(log.pieces.iter());
         }
     }
@@ -230,16 +289,66 @@ impl Logs {
         }
     }
 
-    /// Forgets the oldest files that hold nothing that can still be read, but never the newest.
-    /// Nothing else in them is needed: every file begins with what all before it come to.
-    pub(crate) fn take_unneeded_files(&mut self) -> Vec<FileName> {
-        let mut unneeded = Vec::new();
-        while self.files.len() > 1
-            && let Some(oldest) = self.files.first_entry()
-            && oldest.get().pieces == 0
-        {
-            unneeded.push(oldest.remove().name);
+    /// The first file that stays when the log is to be at most so long: all before it are to be
+    /// moved. Those at the front that hold nothing any more always are; the newest never is.
+    pub(crate) fn first_to_stay(&self, log_bytes_max: u64) -> Option<u64> {
+        let complete = self.files.len().checked_sub(1)?;
+        let unneeded = self.files.values().take(complete).take_while(|file| file.pieces == 0);
+        let mut leaving = unneeded.count();
+        let bytes = |skip| self.files.values().take(complete).skip(skip).map(|file| file.bytes);
+        if bytes(leaving).sum::<u64>() > log_bytes_max {
+            // More than one at a time, so that small parts of logs become one larger one.
+            while leaving < complete && bytes(leaving).sum::<u64>() > log_bytes_max / 2 {
+                leaving += 1;
+            }
         }
-        unneeded
+        self.files.keys().nth(leaving).copied()
+    }
+
+    /// What is to be moved out of the files before `stay`, by name of the log.
+    pub(crate) fn leaving(&self, stay: u64) -> Vec<Leaving> {
+        let mut all: Vec<Leaving> = Vec::new();
+        let removing = self.removing.iter().map(|(id, log)| (id, log));
+        for (&id, log) in self.by_id.iter().chain(removing) {
+            let pieces = || log.pieces.iter().take_while(|piece| piece.file < stay);
+            let size_bytes = pieces().map(|piece| piece.facts.size_bytes).sum();
+            let part = |piece: &Piece| {
+                let file = self.files.get(&piece.file)?;
+                let stretches = piece.runs();
+                Some(LeavingPart { file: Arc::clone(&file.file), name: file.name, stretches })
+            };
+            let parts: Vec<LeavingPart> = pieces().filter_map(part).collect();
+            if !parts.is_empty() {
+                let incarnation = log.incarnation;
+                all.push(Leaving { id, incarnation, parts, size_bytes });
+            }
+        }
+        all.sort_by_key(|log| log.id);
+        all
+    }
+
+    /// The files before `stay` have been moved to these sections and are not needed any more.
+    pub(crate) fn moved(&mut self, stay: u64, sections: &[(LogId, u64, Section)]) -> Vec<FileName> {
+        for log in self.by_id.values_mut().chain(self.removing.iter_mut().map(|(_, log)| log)) {
+            while log.pieces.front().is_some_and(|piece| piece.file < stay) {
+                let piece = log.pieces.pop_front();
+                log.size_bytes -= piece.map_or(0, |piece| piece.facts.size_bytes);
+            }
+        }
+        for (id, incarnation, section) in sections {
+            let Some(log) = self.named(*id, *incarnation) else {
+                self.sections_given_up = true;
+                continue;
+            };
+            if section.facts.next_offset > log.durable_start_offset {
+                log.size_bytes += section.facts.size_bytes;
+                log.sections.push_back(*section);
+            } else {
+                self.sections_given_up = true;
+            }
+        }
+        let staying = self.files.split_off(&stay);
+        let gone = std::mem::replace(&mut self.files, staying);
+        gone.into_values().map(|file| file.name).collect()
     }
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::extent::RecoveredLog;
-use crate::limits::LOG_FILE_BYTES_MAX;
+use crate::limits::{LOG_FILE_BYTES_MAX, SEGMENT_BYTES_MAX};
+use crate::objects::ObjectPlace;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -15,6 +16,12 @@ pub struct StoreOptions {
     pub fsync: bool,
     /// Bytes of one file of the write-ahead log when the next one is begun, at most 1 GiB.
     pub log_file_bytes: u64,
+    /// Bytes of complete files of the write-ahead log, beyond which the oldest are moved to segments.
+    pub log_bytes_max: u64,
+    /// Where segments and manifests are. Besides the log's newest part, they are all of the store.
+    pub objects: ObjectPlace,
+    /// Bytes of a segment object, at most 256 MiB; one is made in memory at a time.
+    pub segment_bytes: usize,
     /// Bytes of the newest batches that are held in memory for readers.
     pub cache_bytes: usize,
     /// Bytes that may wait to be written; appends beyond them are refused. See
@@ -86,6 +93,12 @@ pub enum OpenError {
         /// Its number.
         number: u64,
     },
+    /// Another store was opened in the same place of the bucket while this one was.
+    #[error("another broker is opening this store: {by}")]
+    Fenced {
+        /// What is known of it.
+        by: String,
+    },
     /// The disk or the bucket refused.
     #[error("cannot {what}: {why}")]
     Failed {
@@ -97,12 +110,17 @@ pub enum OpenError {
 }
 
 impl StoreOptions {
-    /// With the defaults, in this directory.
+    /// With the defaults, and all in this directory.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
+        let directory = directory.into();
+        let objects = ObjectPlace::Directory(directory.join("objects"));
         Self {
-            directory: directory.into(),
+            directory,
             fsync: true,
             log_file_bytes: 64 * 1024 * 1024,
+            log_bytes_max: 256 * 1024 * 1024,
+            objects,
+            segment_bytes: 16 * 1024 * 1024,
             cache_bytes: 64 * 1024 * 1024,
             waiting_bytes_max: 64 * 1024 * 1024,
         }
@@ -116,6 +134,11 @@ impl StoreOptions {
                 allowed,
                 given: self.log_file_bytes,
             });
+        }
+        if !(1..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
+            let allowed = format!("between 1 and {SEGMENT_BYTES_MAX}");
+            let given = self.segment_bytes as u64;
+            return Err(OpenError::Options { name: "segment_bytes", allowed, given });
         }
         Ok(())
     }

@@ -68,6 +68,11 @@ impl Piece {
         true
     }
 
+    /// All of it, run by run: each is small, but for a single large batch.
+    pub(crate) fn runs(&self) -> Vec<Stretch> {
+        self.runs.iter().map(|run| run.stretch()).collect()
+    }
+
     /// The stretches that hold the batches from `offset` on, until there are more than
     /// `bytes_max` bytes of them besides the first. Entries before `offset` may be among them.
     pub(crate) fn stretches(&self, offset: i64, bytes_max: usize) -> Vec<Stretch> {

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::error::StoreError;
 use crate::extent::{Batch, Checkpoint, LogId};
 use crate::limits::{GROUP_BYTES_MAX, GROUP_ENTRIES_MAX};
-use crate::logs::Logs;
+use crate::logs::{LogFileState, Logs};
 use crate::piece::Stretch;
 use crate::wal::entry::{BatchFacts, Entry};
 
@@ -20,6 +20,10 @@ pub(crate) struct Shared {
     work: Condvar,
     /// Whoever wants to append waits here while too much is waiting.
     room: Notify,
+    /// The one who moves what is in complete files waits here.
+    rolled: Notify,
+    /// How often it has looked at everything, and done what there was to do.
+    passes: watch::Sender<u64>,
     waiting_bytes_max: usize,
 }
 
@@ -98,8 +102,9 @@ impl Shared {
             refusal: None,
             closing: false,
         };
-        let (work, room) = (Condvar::new(), Notify::new());
-        Self { state: Mutex::new(state), work, room, waiting_bytes_max }
+        let (work, room, rolled) = (Condvar::new(), Notify::new(), Notify::new());
+        let passes = watch::Sender::new(0);
+        Self { state: Mutex::new(state), work, room, rolled, passes, waiting_bytes_max }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -167,7 +172,10 @@ impl Shared {
                 Change::Append(batch) => state.logs.written(id, incarnation, file, *entry, batch),
                 Change::Trim { start_offset } => state.logs.trimmed(id, incarnation, *start_offset),
                 Change::Remove => state.logs.removed(id, incarnation),
-                Change::Create { .. } | Change::Checkpoint(_) | Change::Nothing => {}
+                Change::Checkpoint(checkpoint) => {
+                    state.logs.checkpointed(id, incarnation, checkpoint);
+                }
+                Change::Create { .. } | Change::Nothing => {}
             }
         }
         drop(state);
@@ -182,12 +190,49 @@ impl Shared {
         let mut state = self.lock();
         state.refusal = Some(why.clone());
         let behind = std::mem::take(&mut state.waiting);
-        state.waiting_bytes = 0;
+        let refused: Vec<Waiting> = group.into_iter().chain(behind).collect();
+        state.waiting_bytes -= refused.iter().map(Waiting::bytes).sum::<usize>();
         drop(state);
-        for waiting in group.into_iter().chain(behind) {
+        for waiting in refused {
             answer(waiting, Err(why.clone()));
         }
         self.room.notify_waiters();
+        self.passed();
+    }
+
+    /// A file is complete and the next one begun.
+    pub(crate) fn rolled(&self, complete: Option<(u64, u64)>, begun: LogFileState) {
+        let mut state = self.lock();
+        if let Some((number, bytes)) = complete
+            && let Some(file) = state.logs.files.get_mut(&number)
+        {
+            file.bytes = bytes;
+        }
+        state.logs.files.insert(begun.name.number, begun);
+        drop(state);
+        self.rolled.notify_one();
+    }
+
+    /// Resolves when a file of the log has been completed since the last time.
+    pub(crate) async fn next_roll(&self) {
+        self.rolled.notified().await;
+    }
+
+    /// Everything that could be moved or deleted has been, once more.
+    pub(crate) fn passed(&self) {
+        self.passes.send_modify(|passes| *passes += 1);
+    }
+
+    /// Resolves when a pass that began after this call is complete, or none will be.
+    pub(crate) async fn settle(&self) {
+        let mut passes = self.passes.subscribe();
+        let enough = *passes.borrow_and_update() + 2;
+        while *passes.borrow_and_update() < enough && self.lock().refusal.is_none() {
+            self.rolled.notify_one();
+            if passes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Nothing more is taken; the writer ends when it has written what waits.

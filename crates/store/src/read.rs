@@ -13,6 +13,8 @@ use crate::limits::READ_BYTES_MAX;
 use crate::logs::Logs;
 use crate::piece::Stretch;
 use crate::queue::Shared;
+use crate::section_read::SectionReader;
+use crate::segment::section::Section;
 use crate::wal::entry::{self, Entry};
 use crate::wal::file_name::FileName;
 
@@ -29,6 +31,7 @@ pub(crate) struct Wanted {
 enum Plan {
     Memory(Vec<Bytes>),
     Files(Vec<FilePart>),
+    Section(Section),
 }
 
 struct FilePart {
@@ -38,16 +41,30 @@ struct FilePart {
 }
 
 /// Whole durable batches; fewer than there are, where that is more convenient.
-pub(crate) async fn read(shared: &Shared, wanted: Wanted) -> Result<Bytes, ReadError> {
+pub(crate) async fn read(
+    shared: &Shared,
+    sections: &SectionReader,
+    wanted: Wanted,
+) -> Result<Bytes, ReadError> {
     let bytes_max = wanted.bytes_max.min(READ_BYTES_MAX);
     let wanted = Wanted { bytes_max, ..wanted };
-    let plan = plan(&shared.lock().logs, wanted)?;
-    match plan {
+    let planned = plan(&shared.lock().logs, wanted)?;
+    match planned {
         Plan::Memory(batches) => Ok(joined(&batches)),
         Plan::Files(parts) => {
             let reading = tokio::task::spawn_blocking(move || read_files(&parts, wanted));
             reading.await.map_err(|error| failed("the log's files", &error))?
         }
+        Plan::Section(section) => match sections.read(&section, wanted).await {
+            Ok(bytes) => Ok(bytes),
+            Err(error) => {
+                // What was given up while it was read may have been deleted.
+                if error.is_not_found() {
+                    plan(&shared.lock().logs, wanted)?;
+                }
+                Err(failed("a segment", &error))
+            }
+        },
     }
 }
 
@@ -60,6 +77,10 @@ fn plan(logs: &Logs, wanted: Wanted) -> Result<Plan, ReadError> {
     }
     if let Some(batches) = log.read_recent(offset, bytes_max, at_least_one) {
         return Ok(Plan::Memory(batches));
+    }
+    let moved = log.sections.partition_point(|section| section.facts.next_offset <= offset);
+    if let Some(section) = log.sections.get(moved) {
+        return Ok(Plan::Section(*section));
     }
     let first = log.pieces.partition_point(|piece| piece.facts.next_offset <= offset);
     let mut parts = Vec::new();

@@ -1,17 +1,19 @@
 //! Finds out at start what the write-ahead log says.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::extent::{Checkpoint, LogId, RecoveredLog};
 use crate::logs::{Log, LogFileState, Logs};
 use crate::options::{OpenError, RecoveryReport};
 use crate::piece::Stretch;
+use crate::segment::manifest::{Manifest, ManifestLog};
 use crate::wal::disk;
 use crate::wal::entry::{Entry, EntryError};
 use crate::wal::file_name::FileName;
+use crate::wal::head::{self, HeadError};
 use crate::wal::marks::{Mark, Marks};
 use crate::wal::scan::{Scanner, Tail};
 
@@ -21,7 +23,11 @@ pub(crate) struct Recovered {
     pub(crate) logs: Logs,
     pub(crate) marks: Marks,
     /// As of the first file's head.
-    begun: Marks,
+    pub(crate) begun: Marks,
+    /// Which one that was, or will be.
+    pub(crate) first: (u64, u64),
+    /// What had been moved before that.
+    moved: Option<BTreeMap<LogId, ManifestLog>>,
     /// Of the file to begin.
     pub(crate) number: u64,
     /// Of the next entry.
@@ -40,16 +46,35 @@ enum End {
 }
 
 impl Recovered {
-    /// Reads all files of the log in `directory`, and cuts off a torn tail.
+    /// Reads all files of the log in `directory` that the manifest needs, cuts off a torn tail and
+    /// deletes the files that it does not need.
     ///
     /// # Errors
     /// If a file is missing, damaged or cannot be read.
-    pub(crate) fn read(directory: &Path, logs: Logs, fsync: bool) -> Result<Self, OpenError> {
-        let names = list(directory)?;
-        let (number, sequence) = names.first().map_or((1, 1), |name| (name.number, name.sequence));
-        let report = RecoveryReport::default();
-        let (marks, begun) = (Marks::default(), Marks::default());
-        let mut recovered = Self { logs, marks, begun, number, sequence, report };
+    pub(crate) fn read(
+        directory: &Path,
+        logs: Logs,
+        fsync: bool,
+        manifest: Option<&Manifest>,
+    ) -> Result<Self, OpenError> {
+        let mut names = list(directory)?;
+        let needed = manifest.map_or(0, |manifest| manifest.log_from);
+        for name in names.extract_if(.., |name| name.number < needed) {
+            let path = directory.join(name.to_string());
+            disk::delete(&path).map_err(|error| failed(&path, &error))?;
+        }
+        let on_disk = names.first().map_or((1, 1), |name| (name.number, name.sequence));
+        let first = manifest.map_or(on_disk, |manifest| (manifest.log_from, manifest.sequence));
+        let mut recovered = Self {
+            logs,
+            marks: Marks::default(),
+            begun: Marks::default(),
+            first,
+            moved: manifest.map(|manifest| manifest.logs.clone()),
+            number: first.0,
+            sequence: first.1,
+            report: RecoveryReport::default(),
+        };
         for (index, &name) in names.iter().enumerate() {
             if name.number != recovered.number {
                 let directory = directory.to_owned();
@@ -57,22 +82,35 @@ impl Recovered {
             }
             recovered.file(directory, name, index == 0, index + 1 == names.len(), fsync)?;
         }
+        if manifest.is_some() && !recovered.logs.files.contains_key(&first.0) {
+            return Err(OpenError::Missing { directory: directory.to_owned(), number: first.0 });
+        }
         recovered.logs.incarnation_next = recovered.marks.incarnation_next;
-        recovered.check_begin(directory, number)?;
+        recovered.check_begin(directory)?;
+        recovered.finish();
         Ok(recovered)
     }
 
-    /// What logs had when the first file was begun must be given up by now.
-    fn check_begin(&self, directory: &Path, number: u64) -> Result<(), OpenError> {
+    /// What logs had when the first file was begun must have been moved, or be given up by now.
+    fn check_begin(&self, directory: &Path) -> Result<(), OpenError> {
         for (id, begun) in &self.begun.logs {
-            let Some(mark) = self.marks.logs.get(id) else { continue };
-            let same = mark.incarnation == begun.incarnation;
-            if same && mark.start_offset < begun.end_offset {
-                let (directory, number) = (directory.to_owned(), number.saturating_sub(1));
+            let Some(log) = self.logs.find(*id, begun.incarnation) else { continue };
+            let moved_until = log.sections.back().map(|section| section.facts.next_offset);
+            if log.start_offset < begun.end_offset && moved_until != Some(begun.end_offset) {
+                let (directory, number) = (directory.to_owned(), self.first.0.saturating_sub(1));
                 return Err(OpenError::Missing { directory, number });
             }
         }
         Ok(())
+    }
+
+    fn finish(&mut self) {
+        for log in self.logs.by_id.values_mut() {
+            // A torn tail may have taken what a checkpoint from a manifest accounts for.
+            log.checkpoint = log.checkpoint.take().filter(|one| one.at_offset <= log.end_offset);
+        }
+        let parts = |log: &Log| log.sections.len() + log.pieces.len();
+        self.report.segments = self.logs.by_id.values().map(parts).sum();
     }
 
     fn file(
@@ -91,7 +129,7 @@ impl Recovered {
         let file = File::open(&path).map_err(|error| in_file("open", error))?;
         let bytes = file.metadata().map_err(|error| in_file("read", error))?.len();
         let reader = file.try_clone().map_err(|error| in_file("open", error))?;
-        let state = LogFileState { file: Arc::new(reader), name, pieces: 0 };
+        let state = LogFileState::new(name, reader, bytes);
         self.logs.files.insert(name.number, state);
         let mut replay = Replay {
             recovered: self,
@@ -174,31 +212,16 @@ impl Replay<'_> {
         }
     }
 
-    /// Reads the head and the marks; what is wrong if they are not all there.
+    /// Reads the front; what is wrong if it is not all there.
     fn head(&mut self, is_first: bool) -> Result<Option<EntryError>, OpenError> {
-        let next = self.scanner.next().map_err(|error| failed(self.path, &error))?;
-        let head = match next {
-            Ok((_, decoded)) => match decoded.entry {
-                Entry::Head(head) if head.file == self.name.number => head,
-                _ => return Err(self.damaged(0, "it does not begin with its head")),
-            },
-            Err(why) => return Ok(Some(why)),
+        let marks = match head::scan(&mut self.scanner, self.name.number) {
+            Ok(marks) => marks,
+            Err(HeadError::NoEntry(why)) => return Ok(Some(why)),
+            Err(HeadError::Nonsense(position, why)) => return Err(self.damaged(position, why)),
+            Err(HeadError::Failed(error)) => return Err(self.failed(&error)),
         };
-        let mut marks = Marks { incarnation_next: head.incarnation_next, ..Marks::default() };
-        for _ in 0..head.marks {
-            let next = self.scanner.next().map_err(|error| failed(self.path, &error))?;
-            let (position, entry) = match next {
-                Ok((position, decoded)) => (position, decoded.entry),
-                Err(why) => return Ok(Some(why)),
-            };
-            let Entry::Mark { id, incarnation, start_offset, end_offset } = entry else {
-                return Err(self.damaged(position, "a log is missing from the head"));
-            };
-            let inserted = marks.insert(id, Mark { incarnation, start_offset, end_offset });
-            inserted.map_err(|error| self.damaged(position, error))?;
-        }
         if is_first {
-            self.recovered.begin(marks);
+            self.recovered.begin(marks).map_err(|why| self.damaged(0, why))?;
         } else if marks != self.recovered.marks {
             return Err(self.damaged(0, "its head contradicts the files before"));
         }
@@ -229,13 +252,25 @@ impl Replay<'_> {
 
 impl Recovered {
     /// The logs that the first file begins with.
-    fn begin(&mut self, marks: Marks) {
+    fn begin(&mut self, marks: Marks) -> Result<(), &'static str> {
+        let moved = self.moved.take();
+        let known = moved.iter().flatten().map(|(id, log)| (id, &log.mark));
+        if moved.is_some() && !known.eq(&marks.logs) {
+            return Err("its head contradicts the manifest");
+        }
+        let mut moved = moved.unwrap_or_default();
         for (&id, mark) in &marks.logs {
-            let log = Log::new(mark.incarnation, mark.start_offset, mark.end_offset);
+            let mut log = Log::new(mark.incarnation, mark.start_offset, mark.end_offset);
+            if let Some(moved) = moved.remove(&id) {
+                log.size_bytes = moved.sections.iter().map(|one| one.facts.size_bytes).sum();
+                log.sections = moved.sections.into();
+                log.checkpoint = moved.checkpoint;
+            }
             self.logs.by_id.insert(id, log);
         }
         self.begun = marks.clone();
         self.marks = marks;
+        Ok(())
     }
 
     fn apply(

@@ -75,7 +75,8 @@ impl Store {
         Self { logs: Backend::Memory(Arc::default()) }
     }
 
-    /// Opens the store in a directory, and says what was found there.
+    /// Opens the store in a directory, and says what was found there. Must be called within a Tokio
+    /// runtime, which has to last as long as the store.
     ///
     /// # Errors
     /// If somebody else has it open, if what was acknowledged is damaged, or if the disk refuses.
@@ -87,12 +88,7 @@ impl Store {
         options: StoreOptions,
         disk: Arc<dyn Disk>,
     ) -> Result<(Self, Recovery), OpenError> {
-        let directory = options.directory.clone();
-        let opening = tokio::task::spawn_blocking(move || DiskLogs::open(&options, disk));
-        let (logs, recovery) = opening.await.map_err(|error| OpenError::Failed {
-            what: format!("read {}", directory.display()),
-            why: error.to_string(),
-        })??;
+        let (logs, recovery) = DiskLogs::open(options, disk).await?;
         Ok((Self { logs: Backend::Disk(Arc::new(logs)) }, recovery))
     }
 
@@ -125,6 +121,14 @@ impl Store {
     pub async fn room(&self) {
         if let Backend::Disk(logs) = &self.logs {
             logs.room().await;
+        }
+    }
+
+    /// Resolves when what was to be moved to segments, or deleted, at the time of this call has
+    /// been, which otherwise happens soon; or when nothing is taken any more.
+    pub async fn settle(&self) {
+        if let Backend::Disk(logs) = &self.logs {
+            logs.settle().await;
         }
     }
 

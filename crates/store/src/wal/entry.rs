@@ -16,6 +16,7 @@
 //! that everything before its group was once on disk.
 
 use crate::extent::{Batch, LogId};
+use crate::fields::{Fields, LOG_ID_BYTES, write_id};
 use crate::limits::{BATCH_BYTES_MAX, CHECKPOINT_BYTES_MAX};
 
 /// Bytes of a frame in front of its body.
@@ -23,8 +24,6 @@ pub(crate) const FRAME_BYTES: usize = 21;
 
 /// Bytes of an append in front of the batch: the frame's and its own.
 pub(crate) const APPEND_BYTES: usize = FRAME_BYTES + LOG_ID_BYTES + 3 * 8;
-
-const LOG_ID_BYTES: usize = 20;
 
 /// "farlogwl".
 const MAGIC: u64 = u64::from_be_bytes(*b"farlogwl");
@@ -222,8 +221,8 @@ pub(crate) fn decode(bytes: &[u8], salt: u32) -> Result<Decoded<'_>, EntryError>
         return Err(EntryError::Checksum);
     }
     let place = peek_place(frame).ok_or(EntryError::Nonsense("no frame"))?;
-    let mut body = Body(body);
-    let entry = body.entry(kind).ok_or(EntryError::Nonsense("an entry of unknown form"))?;
+    let mut fields = Fields::new(body);
+    let entry = entry(kind, &mut fields).ok_or(EntryError::Nonsense("an entry of unknown form"))?;
     let is_nonsense = match &entry {
         Entry::Append { facts, .. } => {
             facts.base_offset < 0 || facts.next_offset <= facts.base_offset
@@ -231,7 +230,7 @@ pub(crate) fn decode(bytes: &[u8], salt: u32) -> Result<Decoded<'_>, EntryError>
         Entry::Checkpoint { state, .. } => state.len() > CHECKPOINT_BYTES_MAX,
         _ => false,
     };
-    if is_nonsense || !body.0.is_empty() {
+    if is_nonsense || !fields.is_empty() {
         return Err(EntryError::Nonsense("an entry of impossible values"));
     }
     Ok(Decoded { place, entry, bytes: whole })
@@ -253,80 +252,44 @@ pub(crate) fn peek_bytes(bytes: &[u8]) -> usize {
     })
 }
 
-/// What is left of a body.
-struct Body<'a>(&'a [u8]);
-
-impl<'a> Body<'a> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (front, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*front)
-    }
-
-    fn rest(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.0)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_be_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_be_bytes)
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        self.take().map(i64::from_be_bytes)
-    }
-
-    fn id(&mut self) -> Option<LogId> {
-        let topic = self.take()?;
-        Some(LogId { topic, partition: i32::from_be_bytes(self.take()?) })
-    }
-
-    fn entry(&mut self, kind: u8) -> Option<Entry<'a>> {
-        Some(match kind {
-            HEAD => {
-                if self.u64()? != MAGIC || self.u32()? != VERSION {
-                    return None;
-                }
-                let (file, marks) = (self.u64()?, self.u32()?);
-                Entry::Head(Head { file, marks, incarnation_next: self.u64()? })
+/// The values of a body, if it is of this kind.
+fn entry<'a>(kind: u8, fields: &mut Fields<'a>) -> Option<Entry<'a>> {
+    Some(match kind {
+        HEAD => {
+            if fields.u64()? != MAGIC || fields.u32()? != VERSION {
+                return None;
             }
-            MARK => Entry::Mark {
-                id: self.id()?,
-                incarnation: self.u64()?,
-                start_offset: self.i64()?,
-                end_offset: self.i64()?,
-            },
-            CREATE => Entry::Create {
-                id: self.id()?,
-                incarnation: self.u64()?,
-                start_offset: self.i64()?,
-            },
-            APPEND => {
-                let id = self.id()?;
-                let facts = BatchFacts {
-                    base_offset: self.i64()?,
-                    next_offset: self.i64()?,
-                    max_timestamp_ms: self.i64()?,
-                };
-                Entry::Append { id, facts, bytes: self.rest() }
-            }
-            TRIM => Entry::Trim { id: self.id()?, start_offset: self.i64()? },
-            REMOVE => Entry::Remove { id: self.id()? },
-            CHECKPOINT => {
-                Entry::Checkpoint { id: self.id()?, at_offset: self.i64()?, state: self.rest() }
-            }
-            CLOSE => Entry::Close,
-            _ => return None,
-        })
-    }
-}
-
-fn write_id(out: &mut Vec<u8>, id: LogId) {
-    out.extend_from_slice(&id.topic);
-    out.extend_from_slice(&id.partition.to_be_bytes());
+            let (file, marks) = (fields.u64()?, fields.u32()?);
+            Entry::Head(Head { file, marks, incarnation_next: fields.u64()? })
+        }
+        MARK => Entry::Mark {
+            id: fields.id()?,
+            incarnation: fields.u64()?,
+            start_offset: fields.i64()?,
+            end_offset: fields.i64()?,
+        },
+        CREATE => Entry::Create {
+            id: fields.id()?,
+            incarnation: fields.u64()?,
+            start_offset: fields.i64()?,
+        },
+        APPEND => {
+            let id = fields.id()?;
+            let facts = BatchFacts {
+                base_offset: fields.i64()?,
+                next_offset: fields.i64()?,
+                max_timestamp_ms: fields.i64()?,
+            };
+            Entry::Append { id, facts, bytes: fields.rest() }
+        }
+        TRIM => Entry::Trim { id: fields.id()?, start_offset: fields.i64()? },
+        REMOVE => Entry::Remove { id: fields.id()? },
+        CHECKPOINT => {
+            Entry::Checkpoint { id: fields.id()?, at_offset: fields.i64()?, state: fields.rest() }
+        }
+        CLOSE => Entry::Close,
+        _ => return None,
+    })
 }
 
 fn part<const N: usize>(frame: &[u8; FRAME_BYTES], at: usize) -> [u8; N] {

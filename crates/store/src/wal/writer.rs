@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::disk::{self, Disk, LogFile};
+use super::disk::{Disk, LogFile};
 use super::entry::{Entry, Head, Place};
 use super::file_name::FileName;
 use super::marks::{Mark, Marks};
@@ -95,7 +95,7 @@ impl Writer {
         let begun = begin_file(&options, name, &marks);
         let (file, head_bytes, reader) = begun.map_err(|error| failed("begin", name, &error))?;
         let sequence = sequence + 1 + marks.logs.len() as u64;
-        register(shared, name, reader);
+        shared.rolled(None, LogFileState::new(name, reader, head_bytes));
         Ok(Self { options, file, name, position: head_bytes, head_bytes, sequence, marks })
     }
 
@@ -161,18 +161,11 @@ impl Writer {
             FileName { number: self.name.number + 1, sequence: self.sequence, salt: fresh_salt() };
         let begun = begin_file(&self.options, name, &self.marks);
         let (file, head_bytes, reader) = begun.map_err(|error| failed("begin", name, &error))?;
+        let complete = (self.name.number, self.position);
         (self.file, self.name) = (file, name);
         (self.position, self.head_bytes) = (head_bytes, head_bytes);
         self.sequence += 1 + self.marks.logs.len() as u64;
-        register(shared, name, reader);
-        let unneeded = shared.lock().logs.take_unneeded_files();
-        for unneeded in unneeded {
-            let path = self.options.directory.join(unneeded.to_string());
-            // Found again, and tried again, at the next start.
-            if let Err(error) = disk::delete(&path) {
-                tracing::warn!(path = %path.display(), %error, "a log file cannot be deleted");
-            }
-        }
+        shared.rolled(Some(complete), LogFileState::new(name, reader, head_bytes));
         Ok(())
     }
 }
@@ -200,11 +193,6 @@ fn begin_file(
     }
     let reader = File::open(&path)?;
     Ok((file, bytes as u64, reader))
-}
-
-fn register(shared: &Shared, name: FileName, reader: File) {
-    let file = LogFileState { file: Arc::new(reader), name, pieces: 0 };
-    shared.lock().logs.files.insert(name.number, file);
 }
 
 fn failed(what: &str, name: FileName, error: &io::Error) -> StoreError {

@@ -16,6 +16,8 @@ fn options(directory: &Path) -> StoreOptions {
     let mut options = StoreOptions::new(directory);
     options.log_file_bytes = 100_000;
     options.cache_bytes = 10_000;
+    options.log_bytes_max = 150_000;
+    options.segment_bytes = 60_000;
     options
 }
 

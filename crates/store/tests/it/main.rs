@@ -7,3 +7,5 @@ mod crash;
 mod damage;
 mod figures;
 mod model;
+mod segments;
+mod weather;

@@ -34,6 +34,7 @@ enum Step {
     Checkpoint {
         log: u8,
     },
+    Settle,
     Reopen,
 }
 
@@ -52,6 +53,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (log.clone(), 0_i64..=16).prop_map(|(log, at)| Step::Trim { log, at }),
         1 => log.clone().prop_map(|log| Step::Remove { log }),
         2 => log.prop_map(|log| Step::Checkpoint { log }),
+        1 => Just(Step::Settle),
         1 => Just(Step::Reopen),
     ];
     proptest::collection::vec(step, 1..120)
@@ -105,6 +107,7 @@ impl Pair {
                 let checkpoint = Checkpoint { at_offset: extent.end_offset, state };
                 self.disk().checkpoint(log(id), checkpoint);
             }
+            Step::Settle => self.disk().settle().await,
             Step::Reopen => self.reopen().await,
         }
     }
@@ -164,21 +167,26 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn disk_and_memory_agree(steps in steps(), cache_bytes in prop_oneof![
         Just(0_usize), Just(1500), Just(1 << 20)
-    ]) {
+    ], log_bytes_max in prop_oneof![Just(0_u64), Just(4000), Just(1 << 20)],
+    segment_bytes in prop_oneof![Just(1_usize), Just(2000), Just(1 << 20)]) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let directory = tempfile::tempdir().unwrap();
-            let options = small(directory.path(), cache_bytes);
+            let mut options = small(directory.path(), cache_bytes);
+            options.log_bytes_max = log_bytes_max;
+            options.segment_bytes = segment_bytes;
             let disk = Some(Store::open(options.clone()).await.unwrap().0);
             let mut pair = Pair { options, disk, memory: Store::in_memory() };
             for step in steps {
                 pair.step(step).await;
             }
+            pair.compare().await;
+            pair.disk().settle().await;
             pair.compare().await;
             pair.reopen().await;
         });

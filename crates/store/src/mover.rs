@@ -1,0 +1,292 @@
+//! Moves what is in complete files of the write-ahead log to segment objects, says so in the next
+//! manifest, and deletes what nothing needs any more.
+//!
+//! Ends when the store is dropped (it may be interrupted anywhere: only a manifest changes what the
+//! store is) or when another store has taken over. Anything else that goes wrong is tried again.
+
+mod build;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::build::Builder;
+use crate::error::StoreError;
+use crate::extent::LogId;
+use crate::limits::{MOVE_INTERVAL, OBJECT_PAUSE_MIN};
+use crate::logs::Log;
+use crate::objects::{self, ObjectError, Objects};
+use crate::queue::Shared;
+use crate::segment::manifest::{Manifest, ManifestLog};
+use crate::segment::section::{ObjectName, Section};
+use crate::wal::disk;
+use crate::wal::file_name::FileName;
+use crate::wal::head;
+use crate::wal::marks::Marks;
+
+/// A section and the log that it is of, by name and incarnation.
+pub(crate) type OfLog = (LogId, u64, Section);
+
+/// How things are moved.
+#[derive(Clone, Debug)]
+pub(crate) struct MoverOptions {
+    /// Of the log's files.
+    pub(crate) directory: PathBuf,
+    pub(crate) segment_bytes: usize,
+    /// Of complete files, when the oldest are moved.
+    pub(crate) log_bytes_max: u64,
+}
+
+/// Moves.
+#[derive(Debug)]
+pub(crate) struct Mover {
+    options: MoverOptions,
+    shared: Arc<Shared>,
+    objects: Objects,
+    /// Of the newest manifest.
+    number: u64,
+    epoch: u64,
+    log_from: u64,
+    /// What the newest manifest names.
+    named: BTreeSet<ObjectName>,
+    /// What it does not name, and the one before it did, with its number.
+    dropped: Vec<(u64, ObjectName)>,
+    /// Written, and perhaps in no manifest.
+    stray: BTreeSet<ObjectName>,
+    object_next: u64,
+}
+
+/// Something could not be moved.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MoveError {
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error("cannot read log file {name}: {why}")]
+    LogFile { name: FileName, why: String },
+    #[error("manifest {number} is of epoch {epoch}, and ours is {ours}")]
+    Fenced { number: u64, epoch: u64, ours: u64 },
+    #[error("{leaving_bytes} bytes were to be moved, and {moved_bytes} were")]
+    Incomplete { leaving_bytes: u64, moved_bytes: u64 },
+    #[error("manifest {0} is damaged")]
+    Damaged(u64),
+    #[error("interrupted: {0}")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+/// Makes the next manifest; nobody else can have made it.
+///
+/// # Errors
+/// [`MoveError::Fenced`] if somebody else has.
+pub(crate) async fn commit(objects: &Objects, manifest: &Manifest) -> Result<(), MoveError> {
+    let bytes = Bytes::from(manifest.encode());
+    if objects.create_manifest(manifest.number, bytes.clone()).await? {
+        return Ok(());
+    }
+    let there = objects.manifest_bytes(manifest.number).await?;
+    // An attempt that seemed to fail may have succeeded.
+    if there == bytes {
+        return Ok(());
+    }
+    let (number, ours) = (manifest.number, manifest.epoch);
+    let theirs = Manifest::decode(&there).ok_or(MoveError::Damaged(number))?;
+    Err(MoveError::Fenced { number, epoch: theirs.epoch, ours })
+}
+
+impl Mover {
+    pub(crate) fn new(
+        options: MoverOptions,
+        shared: Arc<Shared>,
+        objects: Objects,
+        newest: &Manifest,
+    ) -> Self {
+        let sections = newest.logs.values().flat_map(|log| &log.sections);
+        let named = sections.map(|section| section.object).collect();
+        let Manifest { number, epoch, log_from, .. } = *newest;
+        let (dropped, stray, object_next) = (Vec::new(), BTreeSet::new(), 1);
+        Self {
+            options,
+            shared,
+            objects,
+            number,
+            epoch,
+            log_from,
+            named,
+            dropped,
+            stray,
+            object_next,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        if let Err(error) = self.find_leftovers().await {
+            tracing::warn!(%error, "what earlier stores left behind cannot be listed");
+        }
+        let mut pause = OBJECT_PAUSE_MIN;
+        loop {
+            match self.pass().await {
+                Ok(()) => {
+                    pause = OBJECT_PAUSE_MIN;
+                    self.shared.passed();
+                    tokio::select! {
+                        () = self.shared.next_roll() => {}
+                        () = tokio::time::sleep(MOVE_INTERVAL) => {}
+                    }
+                }
+                Err(error @ MoveError::Fenced { .. }) => {
+                    let why = StoreError::Fenced { by: error.to_string() };
+                    tracing::error!(%why, "nothing is taken any more");
+                    self.shared.fail(Vec::new(), &why);
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the log's files are kept for longer, will try again");
+                    self.shared.lock().logs.sections_given_up = true;
+                    tokio::time::sleep(pause).await;
+                    pause = objects::longer(pause);
+                }
+            }
+        }
+    }
+
+    /// Moves what there is to move, and deletes what there is to delete.
+    pub(crate) async fn pass(&mut self) -> Result<(), MoveError> {
+        let (stay, name, leaving) = {
+            let mut state = self.shared.lock();
+            let Some(stay) = state.logs.first_to_stay(self.options.log_bytes_max) else {
+                return Ok(());
+            };
+            let given_up = std::mem::take(&mut state.logs.sections_given_up);
+            let nothing = stay == self.log_from && !given_up;
+            if nothing && self.dropped.is_empty() && self.stray.is_empty() {
+                return Ok(());
+            }
+            let Some(file) = state.logs.files.get(&stay) else { return Ok(()) };
+            (stay, file.name, state.logs.leaving(stay))
+        };
+        let head = self.head(name).await?;
+        let leaving_bytes: u64 = leaving.iter().map(|log| log.size_bytes).sum();
+        let moved = self.write(Builder::new(leaving, self.options.segment_bytes)).await?;
+        // The last moment to see it: the log's files are deleted next.
+        let moved_bytes: u64 = moved.iter().map(|(_, _, section)| section.facts.size_bytes).sum();
+        if moved_bytes != leaving_bytes {
+            return Err(MoveError::Incomplete { leaving_bytes, moved_bytes });
+        }
+        let manifest = self.manifest(name, head, &moved);
+        commit(&self.objects, &manifest).await?;
+        self.committed(&manifest);
+        let unneeded = self.shared.lock().logs.moved(stay, &moved);
+        for name in unneeded {
+            let path = self.options.directory.join(name.to_string());
+            // What is left is found again at the next start.
+            if let Err(error) = disk::delete(&path) {
+                tracing::warn!(path = %path.display(), %error, "a log file cannot be deleted");
+            }
+        }
+        self.delete().await
+    }
+
+    /// What the logs were when a file was begun.
+    async fn head(&self, name: FileName) -> Result<Marks, MoveError> {
+        let path = self.options.directory.join(name.to_string());
+        let reading = tokio::task::spawn_blocking(move || {
+            let file = File::open(path)?;
+            let bytes = file.metadata()?.len();
+            head::read(file, bytes, name)
+        });
+        let read: io::Result<_> = reading.await?;
+        read.map_err(|error| MoveError::LogFile { name, why: error.to_string() })
+    }
+
+    /// Writes the segments, one after the other.
+    async fn write(&mut self, mut builder: Builder) -> Result<Vec<OfLog>, MoveError> {
+        let mut sections = Vec::new();
+        loop {
+            let name = ObjectName { epoch: self.epoch, number: self.object_next };
+            let building = tokio::task::spawn_blocking(move || {
+                let built = builder.next_object(name);
+                (builder, built)
+            });
+            let (rest, built) = building.await?;
+            builder = rest;
+            let Some(built) = built? else { return Ok(sections) };
+            self.object_next += 1;
+            self.stray.insert(name);
+            self.objects.put_segment(name, built.bytes).await?;
+            sections.extend(built.sections);
+        }
+    }
+
+    /// The next manifest: the logs as they were when the file was begun, and where they are.
+    fn manifest(&self, from: FileName, head: Marks, moved: &[OfLog]) -> Manifest {
+        let mut logs = std::collections::BTreeMap::new();
+        let state = self.shared.lock();
+        for (id, mark) in head.logs {
+            let log = state.logs.find(id, mark.incarnation);
+            let there = log.map(|log| log.sections.iter().copied()).into_iter().flatten();
+            let checkpoint = log.and_then(|log| log.checkpoint.clone());
+            logs.insert(id, ManifestLog { mark, sections: there.collect(), checkpoint });
+        }
+        for (id, incarnation, section) in moved {
+            let start =
+                state.logs.find(*id, *incarnation).map(|log: &Log| log.durable_start_offset);
+            if start.is_some_and(|start| section.facts.next_offset > start)
+                && let Some(log) = logs.get_mut(id)
+                && log.mark.incarnation == *incarnation
+            {
+                log.sections.push(*section);
+            }
+        }
+        drop(state);
+        Manifest {
+            number: self.number + 1,
+            epoch: self.epoch,
+            log_from: from.number,
+            sequence: from.sequence,
+            incarnation_next: head.incarnation_next,
+            logs,
+        }
+    }
+
+    fn committed(&mut self, manifest: &Manifest) {
+        (self.number, self.log_from) = (manifest.number, manifest.log_from);
+        let sections = manifest.logs.values().flat_map(|log| &log.sections);
+        let named = sections.map(|section| section.object).collect();
+        let before = std::mem::replace(&mut self.named, named);
+        let dropped = before.difference(&self.named).map(|&name| (self.number, name));
+        self.dropped.extend(dropped);
+        self.stray.retain(|name| !self.named.contains(name));
+    }
+
+    /// Deletes what the newest two manifests do not name, and the manifests before them.
+    async fn delete(&mut self) -> Result<(), MoveError> {
+        let deletable = |&&(dropped_by, _): &&(u64, ObjectName)| dropped_by < self.number;
+        let dropped = self.dropped.iter().filter(deletable).map(|&(_, name)| name);
+        let names: Vec<ObjectName> = self.stray.iter().copied().chain(dropped).collect();
+        for name in names {
+            self.objects.delete_segment(name).await?;
+            self.stray.remove(&name);
+            self.dropped.retain(|&(_, dropped)| dropped != name);
+        }
+        if let Some(old) = self.number.checked_sub(2) {
+            self.objects.delete_manifest(old).await?;
+        }
+        Ok(())
+    }
+
+    /// What earlier stores wrote and no manifest names, and manifests that they did not delete.
+    async fn find_leftovers(&mut self) -> Result<(), ObjectError> {
+        let found = self.objects.segments().await?;
+        let theirs = found.into_iter().filter(|name| name.epoch < self.epoch);
+        self.stray.extend(theirs.filter(|name| !self.named.contains(name)));
+        for number in self.objects.manifests().await? {
+            if number + 1 < self.number {
+                self.objects.delete_manifest(number).await?;
+            }
+        }
+        Ok(())
+    }
+}
