@@ -9,6 +9,7 @@
 //! thread that syncs everything waiting at once. `logs` knows where every batch is, `queue` is what
 //! stands between those who append and the one who writes, `recover` reads it all again at start.
 
+mod chance;
 mod disk_logs;
 mod error;
 mod extent;

@@ -50,6 +50,7 @@ pub(crate) struct Mover {
     /// Of the newest manifest.
     number: u64,
     epoch: u64,
+    author: u64,
     log_from: u64,
     /// What the newest manifest names.
     named: BTreeSet<ObjectName>,
@@ -105,7 +106,7 @@ impl Mover {
     ) -> Self {
         let sections = newest.logs.values().flat_map(|log| &log.sections);
         let named = sections.map(|section| section.object).collect();
-        let Manifest { number, epoch, log_from, .. } = *newest;
+        let Manifest { number, epoch, author, log_from, .. } = *newest;
         let (dropped, stray, object_next) = (Vec::new(), BTreeSet::new(), 1);
         Self {
             options,
@@ -113,6 +114,7 @@ impl Mover {
             objects,
             number,
             epoch,
+            author,
             log_from,
             named,
             dropped,
@@ -244,6 +246,7 @@ impl Mover {
         Manifest {
             number: self.number + 1,
             epoch: self.epoch,
+            author: self.author,
             log_from: from.number,
             sequence: from.sequence,
             incarnation_next: head.incarnation_next,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::DiskLogs;
+use crate::chance::fresh;
 use crate::limits::MANIFEST_ATTEMPTS_MAX;
 use crate::logs::Logs;
 use crate::mover::{self, MoveError, Mover, MoverOptions};
@@ -36,6 +37,15 @@ impl Drop for Lock {
     }
 }
 
+/// A store that is ours.
+struct Taken {
+    shared: Arc<Shared>,
+    writer: Writer,
+    /// The manifest that says so.
+    manifest: Manifest,
+    recovery: Recovery,
+}
+
 impl DiskLogs {
     /// Opens the store and takes over from whoever had it.
     pub(crate) async fn open(
@@ -45,46 +55,72 @@ impl DiskLogs {
         options.check()?;
         let directory = options.directory.join(LOG_DIRECTORY);
         fs::create_dir_all(&directory).map_err(|error| failed("make", &directory, &error))?;
-        if options.fsync {
-            let sync = disk.sync_directory(&options.directory);
-            sync.map_err(|error| failed("sync", &options.directory, &error))?;
-        }
         let lock = lock(&options.directory)?;
         let objects = Objects::open(&options.objects, options.fsync)
             .map_err(|why| OpenError::Failed { what: "open the place of segments".into(), why })?;
-        let newest = newest_manifest(&objects).await?;
-        let (newest, recovered) = recovered(&options, directory.clone(), newest).await?;
-        let recovery = Recovery { logs: recovered.logs(), report: recovered.report };
-        let claim = claim(newest, &recovered);
-        let Recovered { logs, marks, number, sequence, .. } = recovered;
-        let shared = Arc::new(Shared::new(logs, options.waiting_bytes_max));
-        let writer_options = WriterOptions {
-            directory: directory.clone(),
-            fsync: options.fsync,
-            log_file_bytes: options.log_file_bytes,
-            disk,
+        if options.fsync {
+            // The names of what was just made, and of the directory itself.
+            let above = options.directory.parent().filter(|above| !above.as_os_str().is_empty());
+            for made_in in above.into_iter().chain([options.directory.as_path()]) {
+                let synced = disk.sync_directory(made_in);
+                synced.map_err(|error| failed("sync", made_in, &error))?;
+            }
+        }
+        let mut attempts = 0;
+        let taken = loop {
+            attempts += 1;
+            match take(&options, &directory, &disk, &objects).await? {
+                Ok(taken) => break taken,
+                // The store before us was making a manifest when it ended: begin again with that.
+                Err(MoveError::Fenced { epoch, ours, .. })
+                    if epoch < ours && attempts < MANIFEST_ATTEMPTS_MAX => {}
+                Err(error) => return Err(not_claimed(error)),
+            }
         };
-        let begin_failed =
-            |error: &dyn std::error::Error| failed("begin the log in", &directory, error);
-        // Before the manifest that needs its file.
-        let for_writer = Arc::clone(&shared);
-        let beginning = tokio::task::spawn_blocking(move || {
-            Writer::new(writer_options, marks, number, sequence, &for_writer)
-        });
-        let writer = beginning.await.map_err(|error| begin_failed(&error))?;
-        let writer = writer.map_err(|error| begin_failed(&error))?;
-        mover::commit(&objects, &claim).await.map_err(not_claimed)?;
+        let Taken { shared, writer, manifest, recovery } = taken;
         let for_writer = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("farlog-store-log".to_owned());
-        let writer =
-            thread.spawn(move || writer.run(&for_writer)).map_err(|error| begin_failed(&error))?;
+        let writer = thread
+            .spawn(move || writer.run(&for_writer))
+            .map_err(|error| failed("begin the log in", &directory, &error))?;
         let StoreOptions { segment_bytes, log_bytes_max, .. } = options;
         let mover_options = MoverOptions { directory, segment_bytes, log_bytes_max };
-        let mover = Mover::new(mover_options, Arc::clone(&shared), objects.clone(), &claim);
+        let mover = Mover::new(mover_options, Arc::clone(&shared), objects.clone(), &manifest);
         let mover = tokio::spawn(mover.run()).abort_handle();
         let sections = SectionReader::new(objects);
         Ok((Self { shared, sections, mover, writer: Some(writer), _lock: lock }, recovery))
     }
+}
+
+/// Reads everything, begins a file of the log and makes the manifest that needs it; the inner error
+/// if that cannot be made.
+async fn take(
+    options: &StoreOptions,
+    directory: &Path,
+    disk: &Arc<dyn Disk>,
+    objects: &Objects,
+) -> Result<Result<Taken, MoveError>, OpenError> {
+    let newest = newest_manifest(objects).await?;
+    let (newest, recovered) = recovered(options, directory.to_owned(), newest).await?;
+    let recovery = Recovery { logs: recovered.logs(), report: recovered.report };
+    let manifest = claim(newest, &recovered);
+    let Recovered { logs, marks, number, sequence, .. } = recovered;
+    let shared = Arc::new(Shared::new(logs, options.waiting_bytes_max));
+    let writer_options = WriterOptions {
+        directory: directory.to_owned(),
+        fsync: options.fsync,
+        log_file_bytes: options.log_file_bytes,
+        disk: Arc::clone(disk),
+    };
+    let for_writer = Arc::clone(&shared);
+    let beginning = tokio::task::spawn_blocking(move || {
+        Writer::new(writer_options, marks, number, sequence, &for_writer)
+    });
+    let begin_failed = |error: &dyn std::error::Error| failed("begin the log in", directory, error);
+    let writer = beginning.await.map_err(|error| begin_failed(&error))?;
+    let writer = writer.map_err(|error| begin_failed(&error))?;
+    let made = mover::commit(objects, &manifest).await;
+    Ok(made.map(|()| Taken { shared, writer, manifest, recovery }))
 }
 
 /// Reads the log, without holding up whoever shares the thread.
@@ -130,13 +166,15 @@ async fn newest_manifest(objects: &Objects) -> Result<Option<Manifest>, OpenErro
 /// The manifest that makes the store ours: the same store, a new epoch.
 fn claim(newest: Option<Manifest>, recovered: &Recovered) -> Manifest {
     if let Some(newest) = newest {
-        return Manifest { number: newest.number + 1, epoch: newest.epoch + 1, ..newest };
+        let (number, epoch) = (newest.number + 1, newest.epoch + 1);
+        return Manifest { number, epoch, author: fresh(), ..newest };
     }
     let as_begun =
         |(&id, &mark)| (id, ManifestLog { mark, sections: Vec::new(), checkpoint: None });
     Manifest {
         number: 1,
         epoch: 1,
+        author: fresh(),
         log_from: recovered.first.0,
         sequence: recovered.first.1,
         incarnation_next: recovered.begun.incarnation_next,

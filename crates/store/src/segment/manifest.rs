@@ -25,6 +25,9 @@ pub(crate) struct Manifest {
     pub(crate) number: u64,
     /// One more for each time that the store is opened.
     pub(crate) epoch: u64,
+    /// Random, of the store that made it: two that open the same place at the same time would
+    /// otherwise make the same manifest, and both think it theirs.
+    pub(crate) author: u64,
     /// The first file of the write-ahead log that is needed, and what it begins with.
     pub(crate) log_from: u64,
     /// Of the first entry of that file.
@@ -49,8 +52,8 @@ impl Manifest {
         let mut out = Vec::new();
         out.extend_from_slice(&MAGIC.to_be_bytes());
         out.extend_from_slice(&VERSION.to_be_bytes());
-        let numbers =
-            [self.number, self.epoch, self.log_from, self.sequence, self.incarnation_next];
+        let Self { number, epoch, author, log_from, sequence, incarnation_next, .. } = self;
+        let numbers = [number, epoch, author, log_from, sequence, incarnation_next];
         numbers.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()));
         write_count(&mut out, self.logs.len());
         for (&id, log) in &self.logs {
@@ -85,6 +88,7 @@ impl Manifest {
         let mut manifest = Self {
             number: fields.u64()?,
             epoch: fields.u64()?,
+            author: fields.u64()?,
             log_from: fields.u64()?,
             sequence: fields.u64()?,
             incarnation_next: fields.u64()?,

@@ -297,3 +297,6 @@ fn part<const N: usize>(frame: &[u8; FRAME_BYTES], at: usize) -> [u8; N] {
     part.copy_from_slice(&frame[at..at + N]);
     part
 }
+
+#[cfg(test)]
+mod tests;

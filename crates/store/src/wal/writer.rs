@@ -9,6 +9,7 @@ use super::disk::{Disk, LogFile};
 use super::entry::{Entry, Head, Place};
 use super::file_name::FileName;
 use super::marks::{Mark, Marks};
+use crate::chance::fresh;
 use crate::error::StoreError;
 use crate::logs::LogFileState;
 use crate::piece::Stretch;
@@ -91,7 +92,7 @@ impl Writer {
         sequence: u64,
         shared: &Shared,
     ) -> Result<Self, StoreError> {
-        let name = FileName { number, sequence, salt: fresh_salt() };
+        let name = FileName { number, sequence, salt: fresh() as u32 };
         let begun = begin_file(&options, name, &marks);
         let (file, head_bytes, reader) = begun.map_err(|error| failed("begin", name, &error))?;
         let sequence = sequence + 1 + marks.logs.len() as u64;
@@ -157,8 +158,11 @@ impl Writer {
     }
 
     fn roll(&mut self, shared: &Shared) -> Result<(), StoreError> {
-        let name =
-            FileName { number: self.name.number + 1, sequence: self.sequence, salt: fresh_salt() };
+        let name = FileName {
+            number: self.name.number + 1,
+            sequence: self.sequence,
+            salt: fresh() as u32,
+        };
         let begun = begin_file(&self.options, name, &self.marks);
         let (file, head_bytes, reader) = begun.map_err(|error| failed("begin", name, &error))?;
         let complete = (self.name.number, self.position);
@@ -197,10 +201,4 @@ fn begin_file(
 
 fn failed(what: &str, name: FileName, error: &io::Error) -> StoreError {
     StoreError::Failed { what: format!("cannot {what} log file {name}"), why: error.to_string() }
-}
-
-/// Not for secrets: it need only differ from what any payload expects.
-fn fresh_salt() -> u32 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0) as u32
 }
