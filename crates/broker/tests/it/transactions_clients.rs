@@ -1,10 +1,18 @@
 //! Transactions of other people's clients.
 
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use farlog_broker::BrokerOptions;
+use farlog_client::admin::{IsolationLevel, OffsetSpec};
+use farlog_client::{Cluster, TopicPartition};
+use farlog_store::{OpenError, Store, StoreOptions};
 use farlog_testkit::tools::Tool;
 use farlog_wire::ErrorCode;
 
 use crate::clients::{KAFKA, run};
-use crate::fixture::{Running, start};
+use crate::fixture::{Running, loopback, start, start_with};
 use crate::transactions::{Producer, SINCE, state};
 
 fn produce(broker: &Running, topic: &str) -> Tool {
@@ -24,6 +32,23 @@ async fn dump(broker: &Running, topic: &str, committed: bool) -> String {
 fn tool(broker: &Running, class: &str) -> Tool {
     Tool::kafka(KAFKA, &format!("org.apache.kafka.tools.{class}"))
         .args(["--bootstrap-server", &broker.bootstrap()])
+}
+
+/// Kafka's copier, which commits what it read in the transaction in which it writes, and aborts
+/// now and then.
+fn copier(broker: &Running, output: &str, transaction_size: usize) -> Tool {
+    Tool::kafka(KAFKA, "org.apache.kafka.tools.TransactionalMessageCopier")
+        .args(["--broker-list", &broker.bootstrap(), "--input-topic", "input"])
+        .args(["--input-partition", "0", "--output-topic", output])
+        .args(["--consumer-group", output, "--transactional-id", output])
+        .args(["--enable-random-aborts", "--group-mode"])
+        .args(["--transaction-size", &transaction_size.to_string()])
+}
+
+/// The values that were dumped.
+fn values(dumped: String) -> Vec<String> {
+    let value = |line: &str| line.split('\t').nth(5).expect("a value").to_owned();
+    dumped.lines().map(value).collect()
 }
 
 /// One of Kafka's commands about transactions.
@@ -54,12 +79,12 @@ async fn kafkas_producer_commits_and_aborts() {
     assert!(listed.contains("produce-java"), "{listed}");
     // Kafka's own reader of the log understands what is in it.
     let log = tool(&broker, "consumer.ConsoleConsumer")
-        .args(["--topic", "__transaction_state", "--from-beginning", "--timeout-ms", "3000"])
+        .args(["--topic", "__transaction_state", "--from-beginning", "--max-messages", "91"])
         .args(["--formatter", "org.apache.kafka.tools.consumer.TransactionLogMessageFormatter"])
         .args(["--command-property", "exclude.internal.topics=false"]);
     let log = run(log).await;
     // One for the start, and three at least for each transaction.
-    assert!(log.matches(r#""transactionStatus":"#).count() > 3 * 30, "{log}");
+    assert_eq!(log.matches(r#""transactionStatus":"#).count(), 91, "{log}");
     broker.stop().await;
 }
 
@@ -68,21 +93,11 @@ async fn kafkas_copier_copies_exactly_once_with_its_offsets() {
     let broker = start().await;
     broker.topic("input", 1, &[]).await;
     run(produce(&broker, "input").args(["count=500", "size=20"])).await;
-    let values = |dumped: String| -> Vec<String> {
-        let value = |line: &str| line.split('\t').nth(5).expect("a value").to_owned();
-        dumped.lines().map(value).collect()
-    };
     let input = values(dump(&broker, "input", true).await);
     // With the group's metadata the coordinator checks the member and its generation (KIP-447).
     for (output, mode) in [("by-group", None), ("by-member", Some("--use-group-metadata"))] {
         broker.topic(output, 1, &[]).await;
-        let copier = Tool::kafka(KAFKA, "org.apache.kafka.tools.TransactionalMessageCopier")
-            .args(["--broker-list", &broker.bootstrap(), "--input-topic", "input"])
-            .args(["--input-partition", "0", "--output-topic", output])
-            .args(["--consumer-group", output, "--transactional-id", output])
-            .args(["--transaction-size", "20", "--enable-random-aborts", "--group-mode"])
-            .args(mode);
-        let copied = run(copier).await;
+        let copied = run(copier(&broker, output, 20).args(mode)).await;
         assert!(copied.contains(r#""remaining":0"#), "{copied}");
         assert_eq!(values(dump(&broker, output, true).await), input);
         let offsets = run(tool(&broker, "consumer.group.ConsumerGroupCommand").args([
@@ -117,7 +132,7 @@ async fn kcat_commits_and_the_console_consumer_sees_it() {
     assert_eq!(open.send("kcat", 0, SINCE).await, Ok(5));
     let read = tool(&broker, "consumer.ConsoleConsumer")
         .args(["--topic", "kcat", "--partition", "0", "--offset", "earliest"])
-        .args(["--isolation-level", "read_committed", "--timeout-ms", "3000"]);
+        .args(["--isolation-level", "read_committed", "--max-messages", "3"]);
     assert_eq!(run(read).await, "one\ntwo\nthree\n");
     broker.stop().await;
 }
@@ -140,5 +155,53 @@ async fn kafkas_command_finds_and_aborts_what_is_open() {
     assert!(producers.await.contains("None"));
     command(&broker, &["forceTerminateTransaction", "--transactionalId", "open"]).await;
     assert_eq!(open.end(true, SINCE).await, Err(ErrorCode::PRODUCER_FENCED));
+    broker.stop().await;
+}
+
+/// A broker over a directory, which the one before may still be leaving.
+async fn start_in(directory: &Path, listen: SocketAddr) -> Running {
+    let (store, found) = loop {
+        match Store::open(StoreOptions::new(directory)).await {
+            Ok(opened) => break opened,
+            Err(OpenError::InUse { .. }) => tokio::task::yield_now().await,
+            Err(error) => panic!("the store does not open: {error}"),
+        }
+    };
+    start_with(BrokerOptions { store, recovered: found.logs, ..BrokerOptions::in_memory(listen) })
+        .await
+}
+
+/// How far a committed reader may read.
+async fn committed_end(cluster: &Cluster, topic: &str) -> i64 {
+    let partition = TopicPartition::new(topic, 0);
+    let asked = [(partition.clone(), OffsetSpec::Latest)];
+    let mut ends = cluster.list_offsets(IsolationLevel::ReadCommitted, asked).await;
+    let end = ends.remove(&partition).expect("asked for").expect("an answer");
+    end.offset.expect("a log has an end")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_goes_on_exactly_once_while_the_broker_starts_again_and_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut broker = start_in(directory.path(), loopback()).await;
+    let address = broker.handle.address();
+    broker.topic("input", 1, &[]).await;
+    broker.topic("output", 1, &[]).await;
+    run(produce(&broker, "input").args(["count=400", "size=20"])).await;
+    let copying = copier(&broker, "output", 5).arg("--use-group-metadata");
+    let copying = tokio::task::spawn_blocking(move || copying.start()).await.expect("no panic");
+    let copying = copying.expect("it starts");
+    for end in [60, 160, 260, 360] {
+        // Requests are under way, and transactions open, when the broker goes.
+        let cluster = broker.client().await;
+        while committed_end(&cluster, "output").await < end {}
+        broker.stop().await;
+        broker = start_in(directory.path(), address).await;
+    }
+    let copied = tokio::task::spawn_blocking(move || copying.wait(Duration::from_secs(120)));
+    let copied = copied.await.expect("no panic").expect("it copies all");
+    assert!(copied.stdout.contains(r#""remaining":0"#), "{}", copied.stdout);
+    let input = values(dump(&broker, "input", true).await);
+    assert_eq!(values(dump(&broker, "output", true).await), input);
     broker.stop().await;
 }
