@@ -29,9 +29,6 @@ const KNOWS_FENCED: i16 = 2;
 /// From this version on there are several transactions in a request.
 const BATCHED: i16 = 4;
 
-/// From this version on a partition that was not added is told to be abortable.
-const KNOWS_ABORTABLE: i16 = 5;
-
 pub(super) async fn handle(
     context: RequestContext,
     request: AddPartitionsToTxnRequest,
@@ -70,13 +67,8 @@ async fn answer(
     let knows_fenced = context.version >= KNOWS_FENCED;
     let topic_results = if verify_only {
         results(&topics, |topic, index| {
-            match broker.transactions.verify(&transactional_id, producer, topic, index) {
-                Ok(()) => ErrorCode::NONE,
-                Err(ErrorCode::TRANSACTION_ABORTABLE) if context.version < KNOWS_ABORTABLE => {
-                    ErrorCode::INVALID_TXN_STATE
-                }
-                Err(code) => code,
-            }
+            let verified = broker.transactions.verify(&transactional_id, producer, topic, index);
+            verified.err().unwrap_or(ErrorCode::NONE)
         })
     } else {
         let unknown = |topic: &str, index| missing(broker, topic, index);

@@ -1,7 +1,7 @@
 //! DescribeGroups, versions 0 to 6: classic groups.
 //!
 //! - A group that there is not is `Dead`; from version 6 on `GROUP_ID_NOT_FOUND` (KIP-1043).
-//! - KIP-430: which operations the client may do is not computed.
+//! - KIP-430: without an authorizer, all operations are authorized.
 
 use farlog_wire::messages::describe_groups_request::DescribeGroupsRequest;
 use farlog_wire::messages::describe_groups_response::{
@@ -9,7 +9,7 @@ use farlog_wire::messages::describe_groups_response::{
 };
 use farlog_wire::{ErrorCode, VersionRange};
 
-use super::{OPERATIONS_UNKNOWN, RequestContext};
+use super::{GROUP_OPERATIONS, OPERATIONS_UNKNOWN, RequestContext};
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 0, max: 6 };
 
@@ -17,7 +17,17 @@ pub(super) async fn handle(
     context: RequestContext,
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
-    let groups = request.groups.into_iter().map(|group_id| describe(&context, group_id));
+    let operations = match request.include_authorized_operations {
+        true => GROUP_OPERATIONS,
+        false => OPERATIONS_UNKNOWN,
+    };
+    let groups = request.groups.into_iter().map(|group_id| {
+        let group = describe(&context, group_id);
+        match group.error_code {
+            ErrorCode::NONE => DescribedGroup { authorized_operations: operations, ..group },
+            _ => group,
+        }
+    });
     DescribeGroupsResponse { groups: groups.collect(), ..DescribeGroupsResponse::default() }
 }
 

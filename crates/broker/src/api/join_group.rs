@@ -52,6 +52,8 @@ pub(super) async fn handle(
         // Neither could be null, or was there at all.
         response.protocol_type = None;
         response.protocol_name.get_or_insert_default();
+    } else if response.error_code.is_error() {
+        response.protocol_name = None;
     }
     response
 }

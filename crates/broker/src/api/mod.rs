@@ -53,6 +53,9 @@ pub(crate) const OPERATIONS_UNKNOWN: i32 = i32::MIN;
 /// alter, describe, cluster action, describe and alter configs, idempotent write.
 pub(crate) const CLUSTER_OPERATIONS: i32 = 0x1fa0;
 
+/// Everything that can be done to a group: read, delete, describe, describe and alter configs.
+pub(crate) const GROUP_OPERATIONS: i32 = 0x0d48;
+
 /// Everything that can be done to a topic: read, write, create, delete, alter, describe, describe
 /// and alter configs.
 pub(crate) const TOPIC_OPERATIONS: i32 = 0x0df8;

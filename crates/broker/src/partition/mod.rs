@@ -178,6 +178,8 @@ impl Partition {
 impl State {
     fn last_stable_offset(&self) -> i64 {
         let undecided = self.transactions.first_undecided_offset();
+        // What is left of a transaction whose first records were deleted begins with the log.
+        let undecided = undecided.map(|offset| offset.max(self.start_offset));
         undecided.map_or(self.high_watermark, |offset| offset.min(self.high_watermark))
     }
 

@@ -109,9 +109,9 @@ impl Producers {
         if let Some(&Written { base_offset, timestamp_ms, .. }) = known.batches.iter().find(same) {
             return Ok(Verdict::Duplicate { base_offset, timestamp_ms });
         }
-        if let Some(last) = known.batches.back()
-            && batch.first_sequence != add(last.last_sequence, 1)
-        {
+        // Of an epoch that is known by a marker alone, the first batch begins at 0.
+        let expected = known.batches.back().map_or(0, |last| add(last.last_sequence, 1));
+        if batch.first_sequence != expected {
             return Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
         }
         if known.transaction_start.is_some() && !batch.is_transactional {

@@ -106,8 +106,8 @@ impl Partition {
             for batch in batches(read) {
                 let batch = batch.map_err(|error| self.damaged(&error))?;
                 offset = batch.header.next_offset();
-                let has_none = batch.header.max_timestamp < timestamp_ms;
-                if has_none || batch.header.attributes.is_control() {
+                // Markers have their times, and Kafka finds them, too.
+                if batch.header.max_timestamp < timestamp_ms {
                     continue;
                 }
                 if let Some(found) = self.find_in(&batch, offsets.start, timestamp_ms)? {
@@ -159,7 +159,7 @@ impl Partition {
                 let batch = batch.map_err(|error| self.damaged(&error))?;
                 offset = batch.header.next_offset();
                 let known = largest.map_or(-2, |found| found.timestamp_ms);
-                if batch.header.max_timestamp > known && !batch.header.attributes.is_control() {
+                if batch.header.max_timestamp > known {
                     let at = batch.header.max_timestamp;
                     largest = self.find_in(&batch, offsets.start, at)?.or(largest);
                 }

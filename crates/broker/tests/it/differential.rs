@@ -15,8 +15,8 @@
 //!   it, the highest that our broker announces.
 //! - A `&` before a step lets it go on by itself on another connection; `join` waits for all such
 //!   steps and tells their answers.
-//! - Records are `key:value@time+header=value#times`, separated by commas; `~` is null, `*9` nine
-//!   bytes, the time is 1000 if it is not given.
+//! - Records are `key:value+header=value@time#times`, separated by commas; `~` is null, `*9` nine
+//!   bytes, the time is now if it is not given.
 //!
 //! The commands are in `differential/steps/`, one function each. `produce` writes its batches
 //! itself, right or wrong: `count= last-delta= deltas= base-offset= magic= length= batch-epoch=

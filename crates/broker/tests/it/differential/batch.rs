@@ -121,7 +121,7 @@ fn records_of(text: &str, world: &World) -> Vec<Written> {
         };
         let (word, timestamp) = match word.split_once('@') {
             Some((word, time)) => (word, world.time(time)),
-            None => (word, 1_000),
+            None => (word, world.time("now")),
         };
         let mut parts = word.split('+');
         let (key, value) = parts.next().and_then(|word| word.split_once(':')).expect("key:value");

@@ -1,10 +1,13 @@
 //! What steps do: each sends a request and tells the answer in lines.
 
 mod cluster;
+mod committed;
 mod configs;
+mod groups;
 mod offsets;
 mod records;
 mod topics;
+mod transactions;
 
 use farlog_wire::ApiKey;
 
@@ -33,6 +36,24 @@ pub(super) fn api_of(command: &str) -> Option<ApiKey> {
         "producers" => ApiKey::DescribeProducers,
         "log-dirs" => ApiKey::DescribeLogDirs,
         "elect" => ApiKey::ElectLeaders,
+        "find" => ApiKey::FindCoordinator,
+        "add-partitions" => ApiKey::AddPartitionsToTxn,
+        "add-offsets" => ApiKey::AddOffsetsToTxn,
+        "end" => ApiKey::EndTxn,
+        "commit-in" => ApiKey::TxnOffsetCommit,
+        "markers" => ApiKey::WriteTxnMarkers,
+        "transaction" => ApiKey::DescribeTransactions,
+        "transactions" => ApiKey::ListTransactions,
+        "join-group" => ApiKey::JoinGroup,
+        "sync" => ApiKey::SyncGroup,
+        "heartbeat" => ApiKey::Heartbeat,
+        "leave" => ApiKey::LeaveGroup,
+        "commit" => ApiKey::OffsetCommit,
+        "committed" => ApiKey::OffsetFetch,
+        "delete-offsets" => ApiKey::OffsetDelete,
+        "groups" => ApiKey::ListGroups,
+        "group" => ApiKey::DescribeGroups,
+        "delete-groups" => ApiKey::DeleteGroups,
         "raw" | "join" => return None,
         other => panic!("no step is called {other}"),
     })
@@ -57,6 +78,24 @@ pub(super) async fn run(world: &mut World, args: &Args, version: i16) -> Vec<Str
         "create" => topics::create(world, args, version).await,
         "delete" => topics::delete(world, args, version).await,
         "partitions" => topics::grow(world, args, version).await,
+        "find" => transactions::find(world, args, version).await,
+        "add-partitions" => transactions::add_partitions(world, args, version).await,
+        "add-offsets" => transactions::add_offsets(world, args, version).await,
+        "end" => transactions::end(world, args, version).await,
+        "commit-in" => transactions::commit(world, args, version).await,
+        "markers" => transactions::markers(world, args, version).await,
+        "transaction" => transactions::describe(world, args, version).await,
+        "transactions" => transactions::list(world, args, version).await,
+        "join-group" => groups::join(world, args, version).await,
+        "sync" => groups::sync(world, args, version).await,
+        "heartbeat" => groups::heartbeat(world, args, version).await,
+        "leave" => groups::leave(world, args, version).await,
+        "groups" => groups::list(world, args, version).await,
+        "group" => groups::describe(world, args, version).await,
+        "delete-groups" => groups::delete(world, args, version).await,
+        "commit" => committed::commit(world, args, version).await,
+        "committed" => committed::fetch(world, args, version).await,
+        "delete-offsets" => committed::delete(world, args, version).await,
         "configs" => configs::describe(world, args, version).await,
         "alter" => configs::alter(world, args, version).await,
         "replace-configs" => configs::replace(world, args, version).await,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use farlog_wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use farlog_wire::messages::describe_transactions_request::DescribeTransactionsRequest;
 use farlog_wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
@@ -19,7 +20,7 @@ use super::script::parse;
 const NOW_WITHIN_MS: i64 = 600_000;
 
 /// Between two looks at something that a broker does in its own time.
-const LOOK_AGAIN: Duration = Duration::from_millis(3);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(3);
 
 /// A topic id that no topic has.
 pub(super) const UNKNOWN_ID: Uuid = Uuid([9; 16]);
@@ -79,13 +80,13 @@ impl World {
                 Some((letter, times)) => letter.repeat(parse(times)),
                 None => literal.to_owned(),
             },
-            None => format!("{}-{alias}", self.prefix),
+            None => format!("{}--{alias}", self.prefix),
         }
     }
 
     /// What a scenario calls a real name.
     pub(super) fn alias(&self, name: &str) -> String {
-        let own = name.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix('-'));
+        let own = name.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix("--"));
         match own {
             Some(alias) => alias.to_owned(),
             None if name.len() > 40 => format!("={}*{}", &name[..1], name.len()),
@@ -171,6 +172,37 @@ impl World {
     /// A coordinator's epoch: counts its elections, which are nobody's business but small.
     pub(super) fn show_coordinator(&self, epoch: i32) -> String {
         epoch.to_string()
+    }
+
+    /// A member id: `$name` is one that a step gave a name.
+    pub(super) fn member(&self, text: &str) -> String {
+        match text.strip_prefix('$') {
+            Some(name) => self.texts.get(name).cloned().unwrap_or_default(),
+            None => text.to_owned(),
+        }
+    }
+
+    /// A member id, by its name if it has one.
+    pub(super) fn show_member(&self, id: &str) -> String {
+        if id.is_empty() {
+            return "none".to_owned();
+        }
+        let named = self.texts.iter().find(|(_, text)| *text == id);
+        named.map_or_else(|| "a-member".to_owned(), |(name, _)| format!("${name}"))
+    }
+
+    /// Waits until the markers of a transaction that was ended are written.
+    pub(super) async fn wait_for_transaction(&mut self, transactional_id: &str) {
+        let request =
+            DescribeTransactionsRequest { transactional_ids: vec![transactional_id.to_owned()] };
+        loop {
+            let answer = self.peer.call(&request, 0).await.expect("an answer");
+            let state = &answer.transaction_states[0].transaction_state;
+            if !state.starts_with("Prepare") {
+                return;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Waits until every partition of a topic answers.

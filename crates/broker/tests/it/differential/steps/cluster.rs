@@ -13,6 +13,7 @@ use farlog_wire::messages::init_producer_id_request::InitProducerIdRequest;
 use farlog_wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use farlog_wire::messages::metadata_response::MetadataResponseTopic;
 
+use super::transactions::ask;
 use crate::differential::peer::NoAnswer;
 use crate::differential::script::{Args, parse};
 use crate::differential::world::{World, show_error};
@@ -150,13 +151,7 @@ pub(super) async fn init_producer(
         producer_epoch,
     };
     // Kafka takes its first block of ids from the controller when it is first asked.
-    let response = loop {
-        let response = world.peer.call(&request, version).await?;
-        if !response.error_code.is_retriable() {
-            break response;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    };
+    let response = ask(world, &request, version, |response| response.error_code).await?;
     if let Some(name) = args.option("as").filter(|_| response.producer_id >= 0) {
         world.numbers.insert(name.to_owned(), response.producer_id);
         world.numbers.insert(format!("{name}-epoch"), i64::from(response.producer_epoch));
