@@ -59,6 +59,16 @@ pub(crate) struct Mover {
     /// Written, and perhaps in no manifest.
     stray: BTreeSet<ObjectName>,
     object_next: u64,
+    /// Perhaps made already: an attempt that seems to fail may have succeeded, so the same one is
+    /// tried again, and no other.
+    pending: Option<Pending>,
+}
+
+/// A manifest to be made, and what has been moved for it.
+#[derive(Debug)]
+struct Pending {
+    manifest: Manifest,
+    moved: Vec<OfLog>,
 }
 
 /// Something could not be moved.
@@ -120,6 +130,7 @@ impl Mover {
             dropped,
             stray,
             object_next,
+            pending: None,
         }
     }
 
@@ -156,18 +167,38 @@ impl Mover {
 
     /// Moves what there is to move, and deletes what there is to delete.
     pub(crate) async fn pass(&mut self) -> Result<(), MoveError> {
-        let (stay, name, leaving) = {
+        if self.pending.is_none() {
+            self.pending = self.prepare().await?;
+        }
+        let Some(pending) = self.pending.as_ref() else { return Ok(()) };
+        commit(&self.objects, &pending.manifest).await?;
+        let Some(Pending { manifest, moved }) = self.pending.take() else { return Ok(()) };
+        self.committed(&manifest);
+        let unneeded = self.shared.lock().logs.moved(manifest.log_from, &moved);
+        for name in unneeded {
+            let path = self.options.directory.join(name.to_string());
+            // What is left is found again at the next start.
+            if let Err(error) = disk::delete(&path) {
+                tracing::warn!(path = %path.display(), %error, "a log file cannot be deleted");
+            }
+        }
+        self.delete().await
+    }
+
+    /// Writes what is to be moved; `None` if nothing is, and nothing to be deleted either.
+    async fn prepare(&mut self) -> Result<Option<Pending>, MoveError> {
+        let (name, leaving) = {
             let mut state = self.shared.lock();
             let Some(stay) = state.logs.first_to_stay(self.options.log_bytes_max) else {
-                return Ok(());
+                return Ok(None);
             };
             let given_up = std::mem::take(&mut state.logs.sections_given_up);
             let nothing = stay == self.log_from && !given_up;
             if nothing && self.dropped.is_empty() && self.stray.is_empty() {
-                return Ok(());
+                return Ok(None);
             }
-            let Some(file) = state.logs.files.get(&stay) else { return Ok(()) };
-            (stay, file.name, state.logs.leaving(stay))
+            let Some(file) = state.logs.files.get(&stay) else { return Ok(None) };
+            (file.name, state.logs.leaving(stay))
         };
         let head = self.head(name).await?;
         let leaving_bytes: u64 = leaving.iter().map(|log| log.size_bytes).sum();
@@ -177,18 +208,7 @@ impl Mover {
         if moved_bytes != leaving_bytes {
             return Err(MoveError::Incomplete { leaving_bytes, moved_bytes });
         }
-        let manifest = self.manifest(name, head, &moved);
-        commit(&self.objects, &manifest).await?;
-        self.committed(&manifest);
-        let unneeded = self.shared.lock().logs.moved(stay, &moved);
-        for name in unneeded {
-            let path = self.options.directory.join(name.to_string());
-            // What is left is found again at the next start.
-            if let Err(error) = disk::delete(&path) {
-                tracing::warn!(path = %path.display(), %error, "a log file cannot be deleted");
-            }
-        }
-        self.delete().await
+        Ok(Some(Pending { manifest: self.manifest(name, head, &moved), moved }))
     }
 
     /// What the logs were when a file was begun.

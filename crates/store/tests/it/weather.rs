@@ -3,10 +3,10 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use farlog_store::{ObjectPlace, Store};
+use farlog_store::{ObjectPlace, Store, StoreOptions};
 use futures_util::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -21,6 +21,10 @@ use crate::batches::{batch, log, read_all, small};
 struct Weather {
     bucket: InMemory,
     requests: AtomicUsize,
+    /// The next manifest is made, but nobody hears of it: it is the last thing before an outage.
+    armed: AtomicBool,
+    /// Requests that will fail because of it.
+    outage: AtomicUsize,
 }
 
 impl fmt::Display for Weather {
@@ -30,8 +34,12 @@ impl fmt::Display for Weather {
 }
 
 impl Weather {
-    /// Whether this request fails: every third does.
+    /// What becomes of a request: every third fails in one way or the other.
     fn next(&self) -> usize {
+        let outage = |left: usize| left.checked_sub(1);
+        if self.outage.fetch_update(Ordering::SeqCst, Ordering::SeqCst, outage).is_ok() {
+            return 1;
+        }
         self.requests.fetch_add(1, Ordering::SeqCst) % 6
     }
 
@@ -53,6 +61,11 @@ impl ObjectStore for Weather {
             return Err(Self::slow_down());
         }
         let put = self.bucket.put_opts(location, payload, options).await;
+        let of_manifest = location.as_ref().contains("manifests");
+        if of_manifest && self.armed.swap(false, Ordering::SeqCst) {
+            self.outage.store(50, Ordering::SeqCst);
+            return Err(Self::slow_down());
+        }
         // Done, but the answer is lost.
         if turn == 4 { Err(Self::slow_down()) } else { put }
     }
@@ -96,26 +109,55 @@ impl ObjectStore for Weather {
     }
 }
 
+fn options(directory: &std::path::Path, bucket: &Arc<Weather>) -> StoreOptions {
+    let mut options = small(directory, 0);
+    (options.log_bytes_max, options.segment_bytes) = (0, 3000);
+    let store = Arc::clone(bucket) as Arc<dyn ObjectStore>;
+    options.objects = ObjectPlace::Bucket { store, prefix: "brokers/1".to_owned() };
+    options
+}
+
+/// Appends 60 batches in round `round`, and gives their bytes.
+async fn append(store: &Store, round: i64) -> Vec<u8> {
+    store.create(log(1), 0).await.unwrap();
+    let mut appended = Vec::new();
+    for at in 0..60 {
+        let made = batch(log(1), (round * 60 + at) * 4, 4, 150);
+        appended.extend_from_slice(&made.bytes);
+        store.append(log(1), made).unwrap().await.unwrap();
+    }
+    appended
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_bucket_that_slows_down_costs_time_only() {
     let place = tempfile::tempdir().unwrap();
-    let mut options = small(place.path(), 0);
-    options.log_bytes_max = 0;
-    options.segment_bytes = 3000;
     let bucket = Arc::new(Weather::default());
-    let store = Arc::clone(&bucket) as Arc<dyn ObjectStore>;
-    options.objects = ObjectPlace::Bucket { store, prefix: "brokers/1".to_owned() };
     let mut expected = Vec::new();
     for round in 0..3 {
-        let (store, _) = Store::open(options.clone()).await.unwrap();
-        store.create(log(1), 0).await.unwrap();
-        for at in 0..60 {
-            let made = batch(log(1), (round * 60 + at) * 4, 4, 150);
-            expected.extend_from_slice(&made.bytes);
-            store.append(log(1), made).unwrap().await.unwrap();
-        }
+        let (store, _) = Store::open(options(place.path(), &bucket)).await.unwrap();
+        expected.extend(append(&store, round).await);
         store.settle().await;
         assert!(read_all(&store, log(1), 0, 1000).await == expected);
     }
     assert!(bucket.requests.load(Ordering::SeqCst) > 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_that_nobody_heard_of_is_our_own() {
+    let place = tempfile::tempdir().unwrap();
+    let bucket = Arc::new(Weather::default());
+    let (store, _) = Store::open(options(place.path(), &bucket)).await.unwrap();
+    let mut expected = append(&store, 0).await;
+    store.settle().await;
+    bucket.armed.store(true, Ordering::SeqCst);
+    expected.extend(append(&store, 1).await);
+    store.settle().await;
+    assert!(!bucket.armed.load(Ordering::SeqCst));
+    expected.extend(append(&store, 2).await);
+    store.settle().await;
+    assert!(read_all(&store, log(1), 0, 1000).await == expected);
+    drop(store);
+    let (store, _) = Store::open(options(place.path(), &bucket)).await.unwrap();
+    assert!(read_all(&store, log(1), 0, 1000).await == expected);
 }
