@@ -40,6 +40,7 @@ pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkO
         OnSourceDataLoss::Continue => farlog_link::OnSourceDataLoss::Continue,
         OnSourceDataLoss::Stop => farlog_link::OnSourceDataLoss::Stop,
     };
+    options.recompress = settings.recompress;
     options.replication_factor = settings.replication_factor.unwrap_or(options.replication_factor);
     // "Only at start" is an interval that outlives the process.
     options.refresh_interval = settings.refresh_interval.unwrap_or(FOREVER);

@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use farlog_link::topics::{ConfigSyncPolicy, TopicSelection};
+use farlog_wire::records::Compression;
 
 use super::diagnostics::Place;
 
@@ -131,6 +132,8 @@ pub struct LinkSettings {
     pub refresh_interval: Option<Duration>,
     /// How long the other instances wait for one that went silent; `None` leaves the default.
     pub session_timeout: Option<Duration>,
+    /// What merged batches are compressed with; `None` leaves batches as they are.
+    pub recompress: Option<Compression>,
     /// What happens when the source deleted records before they were mirrored.
     pub on_source_data_loss: OnSourceDataLoss,
     /// Bounds; each `None` leaves the link's default.

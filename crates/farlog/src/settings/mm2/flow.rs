@@ -50,6 +50,7 @@ pub(super) fn compile(file: &Mm2File, flow: &Flow, report: &mut Report) -> Optio
         config_sync: sync?,
         refresh_interval: interval(flow, "refresh.topics", REFRESH_INTERVAL_DEFAULT, report),
         session_timeout: None,
+        recompress: None,
         on_source_data_loss,
         limits: LinkLimits::default(),
     })

@@ -7,6 +7,8 @@ use farlog_link::topics::{
     naming,
 };
 
+use farlog_wire::records::Compression;
+
 use super::super::diagnostics::{Place, Report, nearest};
 use super::super::topology::{
     ConfigSyncSettings, LinkLimits, LinkSettings, OnSourceDataLoss, ProducerIds, Start,
@@ -86,6 +88,12 @@ fn bare_link(
             .session_timeout
             .as_ref()
             .map(|_| duration(&link.session_timeout, SESSION_TIMEOUT_DEFAULT)),
+        recompress: link.recompress.map(|codec| match codec {
+            model::Recompress::Zstd => Compression::Zstd,
+            model::Recompress::Lz4 => Compression::Lz4,
+            model::Recompress::Snappy => Compression::Snappy,
+            model::Recompress::Gzip => Compression::Gzip,
+        }),
         on_source_data_loss: match link.on_source_data_loss {
             model::OnSourceDataLoss::Continue => OnSourceDataLoss::Continue,
             model::OnSourceDataLoss::Stop => OnSourceDataLoss::Stop,
@@ -163,6 +171,7 @@ fn family_link(family: &str, place: Place, topics: TopicSelection) -> LinkSettin
             .map(|policy| ConfigSyncSettings { policy, interval: CONFIG_SYNC_INTERVAL_DEFAULT }),
         refresh_interval: Some(REFRESH_INTERVAL_DEFAULT),
         session_timeout: None,
+        recompress: None,
         on_source_data_loss: OnSourceDataLoss::Continue,
         limits: LinkLimits::default(),
     }

@@ -129,9 +129,10 @@ pub struct Link {
     /// Stay this far behind, so that poison can be stopped before it arrives.
     #[schemars(extend("x-not-yet" = "links mirror as fast as they can"))]
     pub delay: Option<Span>,
-    /// Compress batches anew on the way.
-    #[schemars(extend("x-not-yet" = "batches keep the compression that they have"))]
-    pub recompress: Option<String>,
+    /// Merge small batches also where they are compressed (below 64 KB), and compress what is
+    /// merged: for tiny batches, which otherwise cost a request each, and for expensive lines.
+    /// Without it batches keep the compression that they have.
+    pub recompress: Option<Recompress>,
 }
 
 /// Topics that are not mirrored.
@@ -229,6 +230,20 @@ pub enum ProducerIds {
     Tagged,
     /// Allocated by the target once, and remembered.
     Allocated,
+}
+
+/// What merged batches are compressed with.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recompress {
+    /// zstd, at Kafka's default level.
+    Zstd,
+    /// LZ4: larger, and cheaper.
+    Lz4,
+    /// Snappy.
+    Snappy,
+    /// gzip.
+    Gzip,
 }
 
 /// What happens when the source deleted records before they were mirrored.
