@@ -75,6 +75,13 @@ macro_rules! settings {
 }
 
 settings! {
+    /// How often members of consumer groups (KIP-848) are to say that they are alive, in
+    /// milliseconds.
+    group_consumer_heartbeat_interval_ms =
+        "group.consumer.heartbeat.interval.ms", 5_000, 1..=600_000;
+    /// After how long a silent member of a consumer group is put out, in milliseconds.
+    group_consumer_session_timeout_ms =
+        "group.consumer.session.timeout.ms", 45_000, 1..=i64::MAX / 2;
     /// How long the first members of a group are waited for, in milliseconds. Not at all unless it
     /// is set: Kafka's 3 s save a large group some rebalances while it starts, and here they would
     /// be all that a test or a demo waits for.

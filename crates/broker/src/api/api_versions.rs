@@ -4,8 +4,9 @@
 //! - KIP-511: a version that we do not know is answered in version 0 with `UNSUPPORTED_VERSION`
 //!   and our range (`connection.rs` sees to it); name and version of the client are checked as
 //!   Kafka does.
-//! - KIP-584: `metadata.version` is finalized, as clients take it for the sign of KRaft, and
-//!   `transaction.version`, by which they know that KIP-890 is served.
+//! - KIP-584: `metadata.version` is finalized, as clients take it for the sign of KRaft;
+//!   `group.version` and `transaction.version`, by which they know that KIP-848 and KIP-890 are
+//!   served.
 
 use farlog_wire::ErrorCode;
 use farlog_wire::VersionRange;
@@ -40,6 +41,8 @@ struct Feature {
 /// All of them. Their levels are those of the broker: it has no other to agree with.
 const FEATURES: &[Feature] = &[
     Feature { name: "metadata.version", min: METADATA_VERSION_MIN, level: METADATA_VERSION },
+    // KIP-848.
+    Feature { name: "group.version", min: 0, level: 1 },
     // KIP-890, part 2.
     Feature { name: "transaction.version", min: 0, level: RAISES_EPOCHS },
 ];

@@ -5,6 +5,8 @@ mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -208,6 +210,10 @@ served! {
     list_groups => farlog_wire::messages::list_groups_request::ListGroupsRequest,
     describe_groups => farlog_wire::messages::describe_groups_request::DescribeGroupsRequest,
     delete_groups => farlog_wire::messages::delete_groups_request::DeleteGroupsRequest,
+    consumer_group_heartbeat =>
+        farlog_wire::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest,
+    consumer_group_describe =>
+        farlog_wire::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest,
 }
 
 /// Whether an API is served in a version.

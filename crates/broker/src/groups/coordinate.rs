@@ -73,7 +73,8 @@ impl Groups {
             if !is_known && !request.member_id.is_empty() {
                 return Err(ErrorCode::UNKNOWN_MEMBER_ID);
             }
-            inner.group_or_new(&request.group, self.rules(), now)?;
+            let group = inner.group_or_new(&request.group, self.rules(), now)?;
+            self.ensure_classic(catalog, &request.group, group, now)?;
             let (waiter, receiver) = inner.new_waiter();
             let name = request.instance_id.as_ref().unwrap_or(&request.client_id);
             let new_member_id = format!("{name}-{}", random_uuid(now.wall_ms));
@@ -200,12 +201,7 @@ impl Groups {
         let mut effects = Effects::default();
         let outcome = transition(classic, &mut effects);
         let value = effects.persist.then(|| classic.to_value());
-        let deadline_ms = group.next_deadline_ms();
-        if let Some(deadline_ms) = deadline_ms
-            && inner.timer_ms.is_none_or(|timer_ms| deadline_ms < timer_ms)
-        {
-            self.timer.notify_one();
-        }
+        self.tell_timer(inner, id);
         let waiting = effects.answers.into_iter().filter_map(|answer| {
             let (Answer::Join(waiter, _) | Answer::Sync(waiter, _)) = &answer;
             Some((inner.waiting.remove(waiter)?, answer))
@@ -244,6 +240,7 @@ impl super::Group {
     pub(super) fn classic_mut(&mut self) -> Result<&mut ClassicGroup, ErrorCode> {
         match &mut self.kind {
             Kind::Classic(classic) => Ok(classic),
+            Kind::Consumer(_) => Err(ErrorCode::UNKNOWN_MEMBER_ID),
         }
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::classic::State;
+use super::consumer::{ConsumerMember, Partitions};
 use super::{Groups, Kind};
 
 /// A group in a list.
@@ -38,6 +39,17 @@ pub(crate) struct DescribedMember {
     pub(crate) assignment: Bytes,
 }
 
+/// A consumer group in detail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DescribedConsumer {
+    pub(crate) state: &'static str,
+    pub(crate) epoch: i32,
+    pub(crate) target_epoch: i32,
+    pub(crate) assignor: &'static str,
+    /// Each with its id and what it shall have.
+    pub(crate) members: Vec<(String, ConsumerMember, Partitions)>,
+}
+
 impl Groups {
     /// All groups.
     pub(crate) fn list(&self) -> Vec<GroupListing> {
@@ -49,14 +61,37 @@ impl Groups {
                 state: classic.state().name(),
                 group_type: "classic",
             },
+            Kind::Consumer(consumer) => GroupListing {
+                group: id.clone(),
+                protocol_type: "consumer".to_owned(),
+                state: consumer.state_name(),
+                group_type: "consumer",
+            },
         };
         inner.groups.iter().map(listing).collect()
+    }
+
+    /// A consumer group in detail; `None` if there is no such group.
+    pub(crate) fn describe_consumer(&self, id: &str) -> Option<DescribedConsumer> {
+        let inner = self.lock();
+        let Kind::Consumer(consumer) = &inner.groups.get(id)?.kind else { return None };
+        let members = consumer.members().iter().map(|(member_id, member)| {
+            let target = consumer.target_of(member_id);
+            (member_id.clone(), member.clone(), target)
+        });
+        Some(DescribedConsumer {
+            state: consumer.state_name(),
+            epoch: consumer.epoch(),
+            target_epoch: consumer.target_epoch(),
+            assignor: consumer.assignor().name(),
+            members: members.collect(),
+        })
     }
 
     /// A classic group in detail; `None` if there is no such group.
     pub(crate) fn describe_classic(&self, id: &str) -> Option<DescribedClassic> {
         let inner = self.lock();
-        let Kind::Classic(classic) = &inner.groups.get(id)?.kind;
+        let Kind::Classic(classic) = &inner.groups.get(id)?.kind else { return None };
         let is_stable = classic.state() == State::Stable;
         let protocol = classic.protocol().filter(|_| is_stable).unwrap_or_default();
         let members = classic.members().iter().map(|(member_id, member)| DescribedMember {

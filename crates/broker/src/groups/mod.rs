@@ -5,10 +5,12 @@
 //! before anybody is told of it.
 
 mod classic;
+mod consumer;
 mod coordinate;
 mod describe;
 pub(crate) mod limits;
 mod log;
+mod modern;
 mod offsets;
 mod record;
 mod replay;
@@ -28,12 +30,14 @@ use crate::clock::Clock;
 use crate::settings::BrokerSettings;
 pub(crate) use classic::Committer;
 use classic::{Answer, ClassicGroup, Now, Rules, Waiter};
+use consumer::ConsumerGroup;
 pub(crate) use coordinate::{JoinRequest, SyncRequest};
 use limits::GROUPS_MAX;
 pub(crate) use log::OFFSETS_TOPIC;
+pub(crate) use modern::ConsumerHeartbeatRequest;
 use offsets::Offsets;
 pub(crate) use offsets::{FetchedOffset, NewOffset};
-use record::OffsetValue;
+use record::{Key, OffsetValue};
 pub use replay::ReplayError;
 pub(crate) use timer::run;
 
@@ -71,6 +75,7 @@ struct Group {
 #[derive(Debug)]
 enum Kind {
     Classic(ClassicGroup),
+    Consumer(ConsumerGroup),
 }
 
 /// An offset that counts once its transaction is committed.
@@ -117,6 +122,16 @@ impl Groups {
         Rules {
             initial_rebalance_delay_ms: self.settings.group_initial_rebalance_delay_ms,
             members_max: usize::try_from(self.settings.group_max_size).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Wakes the timer if a group is due earlier than it thinks.
+    fn tell_timer(&self, inner: &Inner, id: &str) {
+        let deadline_ms = inner.groups.get(id).and_then(Group::next_deadline_ms);
+        if let Some(deadline_ms) = deadline_ms
+            && inner.timer_ms.is_none_or(|timer_ms| deadline_ms < timer_ms)
+        {
+            self.timer.notify_one();
         }
     }
 
@@ -173,25 +188,50 @@ impl Group {
     }
 
     fn is_unused(&self) -> bool {
-        let Kind::Classic(classic) = &self.kind;
-        classic.is_vacant() && !classic.was_written() && self.offsets.is_empty()
+        self.is_vacant() && !self.was_written() && self.offsets.is_empty()
+    }
+
+    /// Whether the log knows of more than its offsets.
+    fn was_written(&self) -> bool {
+        match &self.kind {
+            Kind::Classic(classic) => classic.was_written(),
+            Kind::Consumer(consumer) => !consumer.tombstones().is_empty(),
+        }
     }
 
     fn is_vacant(&self) -> bool {
-        let Kind::Classic(classic) = &self.kind;
-        classic.is_vacant()
+        match &self.kind {
+            Kind::Classic(classic) => classic.is_vacant(),
+            Kind::Consumer(consumer) => consumer.is_vacant(),
+        }
+    }
+
+    /// What takes back what the log says of the group, its offsets apart.
+    fn tombstones(&self, id: &str) -> Result<Vec<log::NewRecord>, ErrorCode> {
+        let keys = match &self.kind {
+            Kind::Classic(_) => vec![Key::Classic { group: id.to_owned() }],
+            Kind::Consumer(consumer) => consumer.tombstones(),
+        };
+        let records = keys.iter().map(|key| Ok((key.to_bytes()?, None)));
+        records.collect::<Result<_, _>>().map_err(|error| log::unwritable(&error))
     }
 
     /// Whether somebody may see the offsets; members of classic groups are not asked who they are.
-    fn check_fetch(&self, _member_id: Option<&str>, _member_epoch: i32) -> Result<(), ErrorCode> {
-        match &self.kind {
-            Kind::Classic(_) => Ok(()),
+    fn check_fetch(&self, member_id: Option<&str>, member_epoch: i32) -> Result<(), ErrorCode> {
+        match (&self.kind, member_id) {
+            (Kind::Classic(_), _) => Ok(()),
+            (Kind::Consumer(_), None) if member_epoch < 0 => Ok(()),
+            (Kind::Consumer(consumer), member_id) => {
+                consumer.check_epoch(member_id.unwrap_or_default(), member_epoch)
+            }
         }
     }
 
     fn next_deadline_ms(&self) -> Option<i64> {
-        let Kind::Classic(classic) = &self.kind;
-        classic.next_deadline_ms()
+        match &self.kind {
+            Kind::Classic(classic) => classic.next_deadline_ms(),
+            Kind::Consumer(consumer) => consumer.next_deadline_ms(),
+        }
     }
 }
 

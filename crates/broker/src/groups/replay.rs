@@ -7,6 +7,7 @@ use farlog_wire::ErrorCode;
 use farlog_wire::records::{BatchError, ControlType, RawBatch, Record, batches, control_record};
 
 use super::classic::{ClassicGroup, Now};
+use super::consumer::ConsumerGroup;
 use super::record::{ClassicValue, Key, OffsetValue, RecordError};
 use super::{Groups, Inner, Kind, OFFSETS_TOPIC, Staged};
 use crate::catalog::Catalog;
@@ -37,6 +38,25 @@ enum Why {
 struct Replayed {
     inner: Inner,
     classic: BTreeMap<String, ClassicValue>,
+    consumer: BTreeMap<String, BTreeMap<Key, Bytes>>,
+}
+
+impl Replayed {
+    fn take_consumer(&mut self, key: Key, value: Option<Bytes>) {
+        let (Key::Consumer { group }
+        | Key::TargetEpoch { group }
+        | Key::Member { group, .. }
+        | Key::TargetMember { group, .. }
+        | Key::CurrentMember { group, .. }) = &key
+        else {
+            return;
+        };
+        let records = self.consumer.entry(group.clone()).or_default();
+        match value {
+            Some(value) => records.insert(key, value),
+            None => records.remove(&key),
+        };
+    }
 }
 
 impl Groups {
@@ -47,11 +67,22 @@ impl Groups {
         for (index, partition) in (0..).zip(&topic.partitions) {
             self.replay_partition(index, partition, &mut replayed, now).await?;
         }
-        let Replayed { mut inner, classic } = replayed;
+        let Replayed { mut inner, classic, consumer } = replayed;
         for (id, value) in classic {
             let group = ClassicGroup::from_value(value, self.rules(), now);
             match inner.group_or_new(&id, self.rules(), now) {
                 Ok(known) => known.kind = Kind::Classic(group),
+                Err(_) => tracing::error!(group = id, "a group was left out: there are too many"),
+            }
+        }
+        for (id, records) in consumer {
+            let at = || format!(", group {id}");
+            let fault =
+                |error: RecordError| ReplayError { partition: -1, at: at(), why: error.into() };
+            let group = ConsumerGroup::from_records(records, self.consumer_rules(), now);
+            let Some(group) = group.map_err(fault)? else { continue };
+            match inner.group_or_new(&id, self.rules(), now) {
+                Ok(known) => known.kind = Kind::Consumer(group),
                 Err(_) => tracing::error!(group = id, "a group was left out: there are too many"),
             }
         }
@@ -155,7 +186,8 @@ impl Groups {
                 replayed.classic.remove(&group);
             }
             // Nothing here writes those.
-            _ => {}
+            (Key::Other(_), _) => {}
+            (key, value) => replayed.take_consumer(key, value),
         }
         Ok(())
     }

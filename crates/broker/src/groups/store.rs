@@ -103,6 +103,7 @@ impl Groups {
         let group = inner.group_or_new(group, self.rules(), now)?;
         match &mut group.kind {
             Kind::Classic(classic) => classic.check_commit(committer, now),
+            Kind::Consumer(consumer) => consumer.check_commit(committer),
         }
     }
 
@@ -240,9 +241,8 @@ impl Groups {
         id: &str,
         now_ms: i64,
     ) -> Result<log::Written, ErrorCode> {
-        let key = Key::Classic { group: id.to_owned() };
-        let key = key.to_bytes().map_err(|error| log::unwritable(&error))?;
-        let written = log::append(catalog, id, &[(key, None)], now_ms)?;
+        let group = inner.groups.get(id).ok_or(ErrorCode::GROUP_ID_NOT_FOUND)?;
+        let written = log::append(catalog, id, &group.tombstones(id)?, now_ms)?;
         inner.groups.remove(id);
         Ok(written)
     }

@@ -20,6 +20,7 @@ impl Group {
     pub(super) fn subscribed_topics(&self) -> Result<BTreeSet<String>, ErrorCode> {
         match &self.kind {
             Kind::Classic(classic) => subscribed(classic),
+            Kind::Consumer(consumer) => Ok(consumer.subscribed_topics()),
         }
     }
 }

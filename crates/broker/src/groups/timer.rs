@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::store::settle_in_background;
-use super::{Group, Groups, Kind};
+use super::{Group, Groups, Kind, modern};
 use crate::broker::Shared;
 use crate::catalog::Catalog;
 
@@ -51,6 +51,15 @@ impl Groups {
         });
         let due: Vec<String> = due.map(|(id, _)| id.clone()).collect();
         for id in due {
+            if let Some(Group { kind: Kind::Consumer(consumer), .. }) = inner.groups.get_mut(&id) {
+                consumer.expire(now);
+                match modern::write(catalog, &id, consumer, now) {
+                    Ok(written) => settle_in_background(written),
+                    // What is not written now is written with the next change.
+                    Err(code) => tracing::error!(group = id, ?code, "a change was not written"),
+                }
+                continue;
+            }
             let expired = self.change(catalog, &mut inner, &id, now, |group, effects| {
                 group.expire(now, effects);
             });
@@ -93,6 +102,7 @@ impl Group {
             Kind::Classic(classic) => {
                 classic.protocol_type().map_or(0, |_| classic.state_since_wall_ms())
             }
+            Kind::Consumer(consumer) => consumer.vacant_since_wall_ms(),
         }
     }
 }

@@ -3,12 +3,19 @@
 //! Source: `group-coordinator/src/main/resources/common/message` of Kafka; the bytes of the tests
 //! were made by Kafka 4.3.1's own classes. A key begins with its kind, a value with its version.
 
+mod consumer;
+
 use bytes::Bytes;
 use farlog_wire::primitives::TaggedFields;
 use farlog_wire::{DecodeError, EncodeError, Reader, Uuid, Writer};
 
+pub(super) use consumer::{
+    ConsumerGroupValue, CurrentAssignmentValue, MemberMetadataValue, TargetEpochValue,
+    TargetMemberValue, TopicPartitions,
+};
+
 /// What a record is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     /// Kinds 0 and 1: where a group is in a partition.
     Offset { group: String, topic: String, partition: i32 },

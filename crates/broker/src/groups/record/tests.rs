@@ -99,3 +99,54 @@ fn classic_groups_are_kafkas() {
     assert_eq!(empty.to_bytes().unwrap(), bytes);
     assert_eq!(ClassicValue::from_bytes(bytes), Ok(empty));
 }
+
+#[test]
+fn consumer_groups_are_kafkas() {
+    for (bytes, metadata_hash) in
+        [("0000000000050100081122334455667788", 0x1122_3344_5566_7788), ("00000000000500", 0)]
+    {
+        let value = ConsumerGroupValue { epoch: 5, metadata_hash };
+        assert_eq!(value.to_bytes().unwrap(), hex(bytes));
+        assert_eq!(ConsumerGroupValue::from_bytes(hex(bytes)), Ok(value));
+    }
+    for (bytes, assignment_timestamp_ms) in
+        [("0000000000050100080000018bcfe56800", TIME_MS), ("00000000000500", 0)]
+    {
+        let value = TargetEpochValue { assignment_epoch: 5, assignment_timestamp_ms };
+        assert_eq!(value.to_bytes().unwrap(), hex(bytes));
+        assert_eq!(TargetEpochValue::from_bytes(hex(bytes)), Ok(value));
+    }
+    let value = MemberMetadataValue {
+        instance_id: None,
+        rack_id: Some("r".to_owned()),
+        client_id: "c".to_owned(),
+        client_host: "/127.0.0.1".to_owned(),
+        subscribed_topic_names: vec!["t".to_owned()],
+        subscribed_topic_regex: None,
+        rebalance_timeout_ms: 60_000,
+        server_assignor: Some("uniform".to_owned()),
+    };
+    let bytes = hex("000000027202630b2f3132372e302e302e31020274000000ea6008756e69666f726d00");
+    assert_eq!(value.to_bytes().unwrap(), bytes);
+    assert_eq!(MemberMetadataValue::from_bytes(bytes), Ok(value));
+    let of = |partitions: &[i32]| {
+        vec![TopicPartitions { topic_id: TOPIC, partitions: partitions.to_vec() }]
+    };
+    let value = TargetMemberValue { topic_partitions: of(&[0, 2]) };
+    let bytes = hex("0000020102030405060708090a0b0c0d0e0f100300000000000000020000");
+    assert_eq!(value.to_bytes().unwrap(), bytes);
+    assert_eq!(TargetMemberValue::from_bytes(bytes), Ok(value));
+    let value = CurrentAssignmentValue {
+        member_epoch: 5,
+        previous_member_epoch: 4,
+        state: 1,
+        assigned: of(&[0]),
+        pending_revocation: of(&[2]),
+    };
+    let bytes = hex(concat!(
+        "0000000000050000000401020102030405060708090a0b0c0d0e0f10020000000000",
+        "020102030405060708090a0b0c0d0e0f1002000000020000"
+    ));
+    assert_eq!(value.to_bytes().unwrap(), bytes);
+    assert_eq!(CurrentAssignmentValue::from_bytes(bytes), Ok(value));
+}
