@@ -20,6 +20,10 @@ pub const FETCH_PARTITION_BYTES_MAX: i32 = 1024 * 1024;
 /// Bytes asked of one broker in one fetch.
 pub const FETCH_BYTES_MAX: i32 = 3 * 1024 * 1024;
 
+/// Bytes asked of one broker in one fetch, however many lanes share the memory; with more lanes
+/// than that allows, they take turns.
+pub const FETCH_SHARE_BYTES_MIN: i32 = 64 * 1024;
+
 /// How long the source may wait for data before it answers an idle fetch.
 pub const FETCH_WAIT_MS: i32 = 250;
 

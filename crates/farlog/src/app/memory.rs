@@ -4,9 +4,7 @@
 //! would fill it with batches that nobody acknowledges, and starve all the others.
 
 use farlog_link::LinkOptions;
-use farlog_link::limits::{
-    FETCH_BYTES_MAX, FETCH_PARTITION_BYTES_MAX, LANES_PER_BROKER, MEMORY_BYTES,
-};
+use farlog_link::limits::{FETCH_BYTES_MAX, FETCH_PARTITION_BYTES_MAX, MEMORY_BYTES};
 
 use crate::settings::topology::LinkLimits;
 
@@ -49,10 +47,8 @@ impl Share {
             Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
             None => even.max(usize::try_from(one_fetch).unwrap_or(usize::MAX)),
         };
-        // The lanes to one broker should be able to fetch at the same time.
-        let of_one_lane = i32::try_from(memory_bytes / LANES_PER_BROKER).unwrap_or(i32::MAX);
-        let fetch_bytes_max = asked
-            .unwrap_or_else(|| FETCH_BYTES_MAX.min(of_one_lane).max(fetch_partition_bytes_max));
+        let fetch_bytes_max =
+            asked.unwrap_or_else(|| FETCH_BYTES_MAX.max(fetch_partition_bytes_max));
         Share { memory_bytes, fetch_bytes_max, fetch_partition_bytes_max }
     }
 
@@ -118,14 +114,6 @@ mod tests {
         assert_eq!(shares(&[Some(4), None]), [4 * MIB, MEMORY_BYTES]);
         assert_eq!(shares(&[Some(200), None]), [200 * MIB, MIB], "one fetch is left");
         assert_eq!(shares(&[Some(u64::MAX >> 20), Some(u64::MAX >> 20), None])[2], MIB);
-    }
-
-    #[test]
-    fn lanes_of_a_small_share_fetch_side_by_side() {
-        let limits = vec![LinkLimits::default(); 16];
-        let share = divide(&limits)[0];
-        assert_eq!((share.memory_bytes, share.fetch_bytes_max), (6 * MIB, 3 * 512 * 1024));
-        assert_eq!(divide(&vec![LinkLimits::default(); 96])[0].fetch_bytes_max, 1024 * 1024);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use farlog_client::{Connection, SendError};
@@ -19,7 +20,9 @@ use farlog_wire::records::next_fetch;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::committed::AbortedTransaction;
-use crate::limits::{FETCH_WAIT_BUSY_MS, FETCH_WAIT_MS, FETCHED_WAITING_MAX};
+use crate::limits::{
+    FETCH_SHARE_BYTES_MIN, FETCH_WAIT_BUSY_MS, FETCH_WAIT_MS, FETCHED_WAITING_MAX,
+};
 use crate::options::LinkOptions;
 use crate::rate::RateLimiter;
 
@@ -124,7 +127,20 @@ pub(crate) struct LaneLimits {
     memory: Arc<Semaphore>,
     partition_bytes_max: i32,
     fetch_bytes_max: i32,
+    memory_bytes: i32,
+    /// Lanes that have partitions to fetch.
+    fetching: Arc<AtomicUsize>,
     rate: Option<Arc<RateLimiter>>,
+}
+
+/// Counts a lane among those that fetch, for as long as it is kept.
+#[derive(Debug)]
+struct Fetching(Arc<AtomicUsize>);
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl LaneLimits {
@@ -138,14 +154,29 @@ impl LaneLimits {
             memory: Arc::new(Semaphore::new(permits)),
             partition_bytes_max: options.fetch_partition_bytes_max.clamp(1, fetch_bytes_max),
             fetch_bytes_max,
+            memory_bytes,
+            fetching: Arc::default(),
             rate: options.rate_bytes_per_second.map(|rate| Arc::new(RateLimiter::new(rate))),
         }
     }
 
     /// Bytes to ask for in a fetch of this many partitions.
+    ///
+    /// A fetch that waits for data holds its memory all the while, so no lane asks for more than
+    /// an even part: the others would have to wait before they could even ask.
     fn bytes_max(&self, partitions: usize) -> i32 {
-        let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
-        self.partition_bytes_max.saturating_mul(partitions).min(self.fetch_bytes_max)
+        let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX).max(1);
+        let even = self.memory_bytes / count(self.fetching.load(Ordering::Relaxed));
+        let even = even.max(FETCH_SHARE_BYTES_MIN.min(self.memory_bytes));
+        self.partition_bytes_max
+            .saturating_mul(count(partitions))
+            .min(self.fetch_bytes_max)
+            .min(even)
+    }
+
+    fn begin_fetching(&self) -> Fetching {
+        self.fetching.fetch_add(1, Ordering::Relaxed);
+        Fetching(Arc::clone(&self.fetching))
     }
 
     /// Waits until this many bytes may be fetched.
@@ -165,7 +196,8 @@ pub(crate) fn lane(
     let (commands, receiver) = mpsc::unbounded_channel();
     let room = Arc::new(Notify::new());
     let handle = LaneHandle { commands, room: Arc::clone(&room) };
-    let lane = Lane { connection, limits, commands: receiver, room, partitions: Vec::new() };
+    let (commands, partitions) = (receiver, Vec::new());
+    let lane = Lane { connection, limits, commands, room, partitions, fetching: None };
     (handle, lane.run())
 }
 
@@ -175,6 +207,8 @@ struct Lane {
     commands: mpsc::UnboundedReceiver<Subscription>,
     room: Arc<Notify>,
     partitions: Vec<Subscription>,
+    /// While there are partitions.
+    fetching: Option<Fetching>,
 }
 
 impl Lane {
@@ -214,11 +248,13 @@ impl Lane {
     async fn take_commands(&mut self) -> bool {
         self.partitions.retain(|subscription| !subscription.fetched.is_closed());
         if self.partitions.is_empty() {
+            self.fetching = None;
             match self.commands.recv().await {
                 Some(subscription) => self.partitions.push(subscription),
                 None => return false,
             }
         }
+        self.fetching.get_or_insert_with(|| self.limits.begin_fetching());
         while let Ok(subscription) = self.commands.try_recv() {
             self.partitions.push(subscription);
         }
@@ -256,7 +292,7 @@ impl Lane {
                 fetch_offset: subscription.offset,
                 last_fetched_epoch: subscription.last_epoch,
                 log_start_offset: -1,
-                partition_max_bytes: self.limits.partition_bytes_max,
+                partition_max_bytes: self.limits.partition_bytes_max.min(bytes_max),
                 ..FetchPartition::default()
             });
         }

@@ -284,8 +284,9 @@ impl Default for ConfigSync {
 pub struct Limits {
     /// Bytes asked of one partition in one fetch.
     pub fetch_partition_bytes: Option<Size>,
-    /// Bytes asked of one broker in one fetch, however many partitions it is about; no more is
-    /// asked of one partition.
+    /// Bytes asked of one broker in one fetch at most, however many partitions it is about. No
+    /// more is asked of one partition, and less where the connections to all brokers could not
+    /// wait for that much at the same time within `memory-bytes`.
     pub fetch_bytes: Option<Size>,
     /// Batches of one partition under way to the target.
     #[schemars(range(min = 1, max = 100))]

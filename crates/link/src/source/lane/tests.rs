@@ -50,6 +50,31 @@ async fn no_fetch_waits_for_memory_that_there_never_is() {
     }
 }
 
+#[test]
+fn all_lanes_can_wait_for_data_at_the_same_time() {
+    for mib in [1, 3, 6, 12, 64] {
+        let memory_bytes = usize::try_from(mib * MIB).unwrap();
+        let limits = LaneLimits::new(&LinkOptions { memory_bytes, ..options() });
+        let mut lanes = Vec::new();
+        for count in 1..=16 {
+            lanes.push(limits.begin_fetching());
+            let bytes = limits.bytes_max(1_000);
+            assert!(bytes * count <= mib * MIB, "{count} lanes ask for {bytes} of {mib} MiB");
+            assert!(bytes >= (mib * MIB / count).min(FETCH_BYTES_MAX), "{count} of {mib} MiB");
+        }
+        for _ in 0..1_000 {
+            lanes.push(limits.begin_fetching());
+        }
+        assert!(limits.bytes_max(1) >= FETCH_SHARE_BYTES_MIN);
+        drop(lanes);
+        assert_eq!(
+            limits.bytes_max(1),
+            FETCH_PARTITION_BYTES_MAX,
+            "lanes that ended count no more"
+        );
+    }
+}
+
 /// Subscriptions to partitions 0, 1, … of one topic, and where their answers arrive.
 fn subscribed(count: i32) -> (Vec<Subscription>, Vec<mpsc::Receiver<Fetched>>) {
     (0..count)
