@@ -131,7 +131,9 @@ impl App {
             }
         };
         let supervisor = Supervisor::new(tasks, drain_deadline);
-        let rotation = settings_file.map(|file| Rotation::new(file, &topology.clusters, &clusters));
+        let nudge = supervisor.nudge();
+        let rotation =
+            settings_file.map(|file| Rotation::new(file, &topology.clusters, &clusters, nudge));
         Ok(Self { supervisor, rotation, statuses, server, live })
     }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::clusters::SharedCluster;
@@ -31,6 +32,8 @@ type Seen = Result<BTreeMap<String, ClusterSettings>, String>;
 pub struct Rotation {
     file: PathBuf,
     clusters: BTreeMap<String, Watched>,
+    /// Told when there are new secrets: who waits after a failure may try again.
+    nudge: Arc<Notify>,
     /// The file cannot be used, and that was told.
     unusable: bool,
 }
@@ -52,12 +55,14 @@ impl Rotation {
         file: PathBuf,
         settings: &BTreeMap<String, ClusterSettings>,
         clusters: &BTreeMap<String, Arc<SharedCluster>>,
+        nudge: Arc<Notify>,
     ) -> Rotation {
         let watched = |(alias, cluster): (&String, &Arc<SharedCluster>)| {
             let (settings, cluster) = (settings.get(alias)?.clone(), Arc::clone(cluster));
             Some((alias.clone(), Watched { settings, cluster, moved: false }))
         };
-        Rotation { file, clusters: clusters.iter().filter_map(watched).collect(), unusable: false }
+        let clusters = clusters.iter().filter_map(watched).collect();
+        Rotation { file, clusters, nudge, unusable: false }
     }
 
     /// Looks again and again; never ends by itself.
@@ -113,10 +118,12 @@ impl Rotation {
         if std::mem::take(&mut self.unusable) {
             tracing::info!(%file, "the settings file can be read again");
         }
+        let mut taken = false;
         for (alias, watched) in &mut self.clusters {
-            if let Some(new) = clusters.get(alias) {
-                watched.take(alias, new);
-            }
+            taken |= clusters.get(alias).is_some_and(|new| watched.take(alias, new));
+        }
+        if taken {
+            self.nudge.notify_waiters();
         }
     }
 }
@@ -124,7 +131,8 @@ impl Rotation {
 // === impl Watched ===
 
 impl Watched {
-    fn take(&mut self, cluster: &str, new: &ClusterSettings) {
+    /// Takes over new secrets; whether there were any.
+    fn take(&mut self, cluster: &str, new: &ClusterSettings) -> bool {
         let moved = new.bootstrap_servers != self.settings.bootstrap_servers;
         if moved && !self.moved {
             tracing::warn!(
@@ -135,16 +143,20 @@ impl Watched {
         }
         self.moved = moved;
         if moved || new.security == self.settings.security {
-            return;
+            return false;
         }
         let what = difference(&self.settings.security, &new.security);
         match self.cluster.set_security(&new.security) {
             Ok(()) => {
                 tracing::info!(cluster, "new {what}: used from the next connection on");
                 self.settings.security = new.security.clone();
+                true
             }
             // The file was accepted, so this is about the system's own certificates.
-            Err(error) => tracing::warn!(cluster, %error, "new {what} cannot be used"),
+            Err(error) => {
+                tracing::warn!(cluster, %error, "new {what} cannot be used");
+                false
+            }
         }
     }
 }

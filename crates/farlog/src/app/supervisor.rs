@@ -14,7 +14,7 @@ use std::time::Duration;
 use farlog_client::ConnectError;
 use farlog_link::LinkError;
 use farlog_link::status::LinkStatus;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -79,6 +79,7 @@ pub struct LinkTask {
 pub struct Supervisor {
     tasks: Vec<LinkTask>,
     drain_deadline: Duration,
+    nudge: Arc<Notify>,
 }
 
 /// Everything that can happen while links run.
@@ -122,7 +123,12 @@ impl fmt::Debug for LinkTask {
 impl Supervisor {
     /// Of some links.
     pub fn new(tasks: Vec<LinkTask>, drain_deadline: Duration) -> Self {
-        Self { tasks, drain_deadline }
+        Self { tasks, drain_deadline, nudge: Arc::default() }
+    }
+
+    /// Ends the pauses of links that failed, when told that something changed which may help.
+    pub fn nudge(&self) -> Arc<Notify> {
+        Arc::clone(&self.nudge)
     }
 
     /// Runs all links until the first signal, then drains them.
@@ -132,7 +138,8 @@ impl Supervisor {
         let (failed, mut failures) = mpsc::channel(self.tasks.len().max(1));
         let mut running = JoinSet::new();
         for task in self.tasks.clone() {
-            running.spawn(keep_running(task, stopping.clone(), failed.clone()));
+            let nudge = self.nudge();
+            running.spawn(keep_running(task, stopping.clone(), failed.clone(), nudge));
         }
         drop((stopping, failed));
         tracing::info!(links = self.tasks.len(), "farlog is running");
@@ -220,6 +227,7 @@ async fn keep_running(
     task: LinkTask,
     mut stopping: watch::Receiver<bool>,
     failed: mpsc::Sender<(String, Exit)>,
+    nudge: Arc<Notify>,
 ) {
     let mut pause = RESTART_MIN;
     let mut got_going = false;
@@ -246,6 +254,7 @@ async fn keep_running(
         }
         tokio::select! {
             () = sleep(pause) => pause = (pause * 2).min(RESTART_MAX),
+            () = nudge.notified() => pause = RESTART_MIN,
             _ = stopping.wait_for(|stop| *stop) => return,
         }
     }

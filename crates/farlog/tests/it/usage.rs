@@ -85,6 +85,9 @@ fn clusters_that_are_away_are_named_by_plan_and_status() {
     assert_eq!(output.status.code(), Some(69), "{text}");
     assert!(text.contains("error   cluster primary: no server"), "{text}");
     assert!(text.ends_with("1 of 1 links not known; nothing has been changed\n"), "{text}");
+    let output = farlog(&["plan", place.file(), "--output", "yaml"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("  error: \"cluster primary: no server"), "{text}");
     let output = farlog(&["status", place.file()]);
     let talk = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(69), "{talk}");

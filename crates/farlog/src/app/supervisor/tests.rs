@@ -108,3 +108,28 @@ async fn a_link_that_fails_or_panics_later_is_started_again() {
     // Every minute and a second, for ten minutes.
     assert_eq!(starts.load(Ordering::Relaxed), 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_nudge_ends_the_pause_of_a_link_that_failed() {
+    let starts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&starts);
+    let failing = task("a", move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            // Long enough to have got going: the process does not give up.
+            sleep(GOING_AFTER).await;
+            Err(refused("a"))
+        }
+    });
+    let supervisor = Supervisor::new(vec![failing], DEADLINE);
+    let nudge = supervisor.nudge();
+    let (_signals, receiver) = mpsc::channel(1);
+    let running = tokio::spawn(supervisor.run(receiver));
+    let half_a_pause = RESTART_MIN / 2;
+    sleep(GOING_AFTER + half_a_pause).await;
+    assert_eq!(starts.load(Ordering::Relaxed), 1);
+    nudge.notify_waiters();
+    sleep(half_a_pause / 2).await;
+    assert_eq!(starts.load(Ordering::Relaxed), 2);
+    running.abort();
+}
