@@ -7,6 +7,7 @@ use farlog_store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::api::FetchSessions;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::groups::{Groups, ReplayError};
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) catalog: Catalog,
     pub(crate) transactions: Transactions,
     pub(crate) groups: Groups,
+    pub(crate) fetch_sessions: FetchSessions,
 }
 
 /// A broker that listens, and serves once it is run.
@@ -100,6 +102,7 @@ impl Broker {
             catalog,
             transactions,
             groups,
+            fetch_sessions: FetchSessions::default(),
         };
         Ok(Self { shared: Arc::new(shared), listener, address })
     }

@@ -34,3 +34,14 @@ pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Largest answer to a fetch, in bytes, whatever it asks for (`fetch.max.bytes` of Kafka).
 pub(crate) const FETCH_BYTES_MAX: i32 = 55 * 1024 * 1024;
+
+/// Fetch sessions at a time (`max.incremental.fetch.session.cache.slots` of Kafka); fetches beyond
+/// them do without.
+pub(crate) const FETCH_SESSIONS_MAX: usize = 1_000;
+
+/// Partitions of one fetch session; a fetch of more does without.
+pub(crate) const FETCH_SESSION_PARTITIONS_MAX: usize = 10_000;
+
+/// How long a fetch session is kept for its client when others want its place, in milliseconds
+/// (`min.incremental.fetch.session.eviction.ms` of Kafka).
+pub(crate) const FETCH_SESSION_IDLE_MS: i64 = 120_000;

@@ -1,7 +1,6 @@
 //! Fetch, versions 4 to 18.
 //!
-//! - KIP-227: sessions are declined (session id 0 in every answer), which clients understand: they
-//!   name every partition every time.
+//! - KIP-227: sessions, in `fetch_sessions.rs`.
 //! - KIP-98: isolation levels, aborted transactions. KIP-516: topics by id from version 13 on.
 //! - KIP-595: a client that tells the epoch of its last record is told where its log diverges.
 //! - KIP-74: the first partition with data is answered with one whole batch at least, even if that
@@ -16,11 +15,12 @@ use farlog_wire::messages::fetch_request::{FetchPartition, FetchRequest};
 use farlog_wire::messages::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData,
 };
-use farlog_wire::{ErrorCode, Uuid, VersionRange};
+use farlog_wire::{ErrorCode, VersionRange};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::RequestContext;
+use super::fetch_sessions::Entry;
 use crate::limits::{FETCH_BYTES_MAX, FETCH_WAIT_MAX};
 use crate::partition::{FetchIsolation, FetchedRecords, Partition};
 
@@ -29,16 +29,9 @@ pub(crate) const VERSIONS: VersionRange = VersionRange { min: 4, max: 18 };
 /// From this version on topics are named by their ids.
 const BY_ID: i16 = 13;
 
-/// Session epochs of requests that name all their partitions (KIP-227): to begin a session, and to
-/// do without.
-const FULL: i32 = 0;
-const SESSIONLESS: i32 = -1;
-
 /// A partition that is asked for.
 struct Wanted {
-    topic: String,
-    topic_id: Uuid,
-    asked: FetchPartition,
+    entry: Entry,
     partition: Result<Arc<Partition>, ErrorCode>,
 }
 
@@ -58,11 +51,12 @@ pub(super) async fn handle(context: RequestContext, request: FetchRequest) -> Fe
             ..FetchResponse::default()
         };
     }
-    if ![FULL, SESSIONLESS].contains(&request.session_epoch) {
-        // It goes on with a session, and we never gave one away.
-        let error_code = ErrorCode::FETCH_SESSION_ID_NOT_FOUND;
-        return FetchResponse { error_code, ..FetchResponse::default() };
-    }
+    let (broker, is_by_id) = (&context.broker, context.version >= BY_ID);
+    let begun = broker.fetch_sessions.begin(&request, is_by_id, broker.clock.now_ms());
+    let (mode, entries) = match begun {
+        Ok(begun) => begun,
+        Err(error_code) => return FetchResponse { error_code, ..FetchResponse::default() },
+    };
     let isolation = match request.isolation_level {
         0 => FetchIsolation::ReadUncommitted,
         _ => FetchIsolation::ReadCommitted,
@@ -71,7 +65,7 @@ pub(super) async fn handle(context: RequestContext, request: FetchRequest) -> Fe
     let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait.min(FETCH_WAIT_MAX);
-    let wanted = wanted(&context, request);
+    let wanted = wanted(&context, &entries);
     let waiter = Arc::new(Notify::new());
     let round = loop {
         // Before the look, so that what arrives during it is not missed.
@@ -86,26 +80,26 @@ pub(super) async fn handle(context: RequestContext, request: FetchRequest) -> Fe
             break look(&wanted, bytes_max, isolation).await;
         }
     };
-    FetchResponse { responses: grouped(&wanted, round.data), ..FetchResponse::default() }
+    let now_ms = broker.clock.now_ms();
+    let (session_id, told) =
+        broker.fetch_sessions.end(mode, &entries, &round.data, is_by_id, now_ms);
+    let told =
+        wanted.iter().zip(round.data).zip(told).filter_map(|(pair, told)| told.then_some(pair));
+    FetchResponse { session_id, responses: grouped(told), ..FetchResponse::default() }
 }
 
-fn wanted(context: &RequestContext, request: FetchRequest) -> Vec<Wanted> {
+fn wanted(context: &RequestContext, entries: &[Entry]) -> Vec<Wanted> {
     let catalog = &context.broker.catalog;
-    let mut all = Vec::new();
-    for topic in request.topics {
-        let found = if context.version >= BY_ID {
-            catalog.topic_by_id(topic.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)
+    let partition = |entry: &Entry| {
+        let topic = if context.version >= BY_ID {
+            catalog.topic_by_id(entry.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?
         } else {
-            catalog.topic(&topic.topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+            catalog.topic(&entry.topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?
         };
-        for asked in topic.partitions {
-            let partition = found.as_ref().map_err(|&code| code);
-            let partition = partition.and_then(|found| found.partition(asked.partition).cloned());
-            let (topic, topic_id) = (topic.topic.clone(), topic.topic_id);
-            all.push(Wanted { topic, topic_id, asked, partition });
-        }
-    }
-    all
+        topic.partition(entry.asked.partition).cloned()
+    };
+    let wanted = |entry: &Entry| Wanted { partition: partition(entry), entry: entry.clone() };
+    entries.iter().map(wanted).collect()
 }
 
 async fn look(wanted: &[Wanted], bytes_max: usize, isolation: FetchIsolation) -> Round {
@@ -126,7 +120,7 @@ impl Wanted {
         match self.try_read(room, is_first, isolation).await {
             Ok(data) => data,
             Err(error_code) => PartitionData {
-                partition_index: self.asked.partition,
+                partition_index: self.entry.asked.partition,
                 error_code,
                 high_watermark: -1,
                 last_stable_offset: -1,
@@ -145,7 +139,7 @@ impl Wanted {
         is_first: bool,
         isolation: FetchIsolation,
     ) -> Result<PartitionData, ErrorCode> {
-        let asked = &self.asked;
+        let asked = &self.entry.asked;
         let partition = self.partition.as_ref().map_err(|&code| code)?;
         partition.check_leader_epoch(asked.current_leader_epoch)?;
         let diverging = diverging(partition, asked)?;
@@ -196,16 +190,18 @@ fn diverging(
     Ok(diverges.then_some(EpochEndOffset { epoch, end_offset }))
 }
 
-fn grouped(wanted: &[Wanted], data: Vec<PartitionData>) -> Vec<FetchableTopicResponse> {
+fn grouped<'a>(
+    told: impl Iterator<Item = (&'a Wanted, PartitionData)>,
+) -> Vec<FetchableTopicResponse> {
     let mut topics: Vec<FetchableTopicResponse> = Vec::new();
-    for (wanted, data) in wanted.iter().zip(data) {
+    for (Wanted { entry, .. }, data) in told {
         match topics.last_mut() {
-            Some(last) if last.topic == wanted.topic && last.topic_id == wanted.topic_id => {
+            Some(last) if last.topic == entry.topic && last.topic_id == entry.topic_id => {
                 last.partitions.push(data);
             }
             _ => topics.push(FetchableTopicResponse {
-                topic: wanted.topic.clone(),
-                topic_id: wanted.topic_id,
+                topic: entry.topic.clone(),
+                topic_id: entry.topic_id,
                 partitions: vec![data],
             }),
         }

@@ -15,10 +15,13 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
 mod describe_producers;
 mod describe_transactions;
+mod elect_leaders;
 mod end_txn;
 mod fetch;
+mod fetch_sessions;
 mod find_coordinator;
 mod heartbeat;
 mod incremental_alter_configs;
@@ -47,6 +50,8 @@ use farlog_wire::{ApiKey, DecodeError, EncodeError, ErrorCode, Reader, Request, 
 
 use crate::broker::Shared;
 use crate::connection::Peer;
+
+pub(crate) use fetch_sessions::FetchSessions;
 
 /// What stands for authorized operations that were not computed (KIP-430).
 pub(crate) const OPERATIONS_UNKNOWN: i32 = i32::MIN;
@@ -186,6 +191,8 @@ served! {
     create_partitions => farlog_wire::messages::create_partitions_request::CreatePartitionsRequest,
     incremental_alter_configs =>
         farlog_wire::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest,
+    describe_log_dirs => farlog_wire::messages::describe_log_dirs_request::DescribeLogDirsRequest,
+    elect_leaders => farlog_wire::messages::elect_leaders_request::ElectLeadersRequest,
     describe_cluster => farlog_wire::messages::describe_cluster_request::DescribeClusterRequest,
     describe_producers =>
         farlog_wire::messages::describe_producers_request::DescribeProducersRequest,

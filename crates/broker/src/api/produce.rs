@@ -127,13 +127,12 @@ fn append_topic(
         .collect()
 }
 
-/// Who wrote a batch of a transaction; `None` for every other batch. One without a producer is
-/// nobody's transaction, whatever it says, and taken as from Kafka.
+/// Who wrote a batch of a transaction; `None` for every other batch.
 fn transactional_producer(records: &[u8]) -> Option<Producer> {
     // What is not a batch is refused when it is appended.
     let header = BatchHeader::parse(records).ok()?;
     let producer = Producer { id: header.producer_id, epoch: header.producer_epoch };
-    (header.attributes.is_transactional() && producer.id >= 0).then_some(producer)
+    header.attributes.is_transactional().then_some(producer)
 }
 
 /// The coordinator's refusals, as producers know them from partitions.

@@ -93,6 +93,11 @@ impl Partition {
         self.log
     }
 
+    /// Bytes of the log.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.store.segments(self.log).iter().map(|segment| segment.size_bytes).sum()
+    }
+
     /// The epoch under which this start appends.
     pub(crate) fn leader_epoch(&self) -> i32 {
         self.leader_epoch

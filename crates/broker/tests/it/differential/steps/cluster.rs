@@ -235,7 +235,8 @@ pub(super) async fn elect_leaders(
         partitions: args.word(1).split(',').map(parse).collect(),
     };
     let request = ElectLeadersRequest {
-        election_type: i8::from(args.flag("unclean")),
+        // Version 0 knows the preferred one only.
+        election_type: i8::from(version > 0 && args.flag("unclean")),
         topic_partitions: Some(vec![topic]),
         timeout_ms: 10_000,
     };

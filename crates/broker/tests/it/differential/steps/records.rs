@@ -6,7 +6,7 @@ use bytes::Bytes;
 use farlog_wire::Uuid;
 use farlog_wire::messages::api_versions_request::ApiVersionsRequest;
 use farlog_wire::messages::fetch_request::{
-    FetchPartition, FetchRequest, FetchTopic, ReplicaState,
+    FetchPartition, FetchRequest, FetchTopic, ForgottenTopic, ReplicaState,
 };
 use farlog_wire::messages::fetch_response::{FetchResponse, PartitionData};
 use farlog_wire::messages::produce_request::{
@@ -145,6 +145,14 @@ fn fetch_request(world: &World, args: &Args, version: i16) -> FetchRequest {
         }
     });
     let topics = topics.collect();
+    let forgotten = |text: &str| {
+        let (alias, partition) = text.split_once('-').expect("topic-partition");
+        ForgottenTopic {
+            topic: if by_id { String::new() } else { world.name(alias) },
+            topic_id: if by_id { world.topic_id(alias) } else { Uuid::ZERO },
+            partitions: vec![world.number(partition) as i32],
+        }
+    };
     let replica = args.number("replica", -1);
     FetchRequest {
         replica_id: if version < 15 { replica } else { -1 },
@@ -159,6 +167,7 @@ fn fetch_request(world: &World, args: &Args, version: i16) -> FetchRequest {
         session_id: world.number(args.option("session").unwrap_or("0")) as i32,
         session_epoch: args.number("session-epoch", -1),
         topics,
+        forgotten_topics_data: args.option("forget").map(forgotten).into_iter().collect(),
         ..FetchRequest::default()
     }
 }
