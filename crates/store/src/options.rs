@@ -16,7 +16,8 @@ pub struct StoreOptions {
     pub fsync: bool,
     /// Bytes of one file of the write-ahead log when the next one is begun, at most 1 GiB.
     pub log_file_bytes: u64,
-    /// Bytes of complete files of the write-ahead log; beyond them the oldest are moved to segments.
+    /// Bytes of complete files of the write-ahead log; beyond them the oldest are moved to
+    /// segments.
     pub log_bytes_max: u64,
     /// Where segments and manifests are. Besides the log's newest part, they are all of the store.
     pub objects: ObjectPlace,
