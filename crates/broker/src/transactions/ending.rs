@@ -54,6 +54,7 @@ impl Ending {
         let Some(prepared) = prepared.filter(|found| found.status.is_prepared()) else {
             return Err(ErrorCode::CONCURRENT_TRANSACTIONS);
         };
+        broker.catalog.room().await;
         write_markers(broker, &self.entry.id, &prepared).await?;
         let completed = prepared.completed(broker.clock.now_ms());
         let producer = completed.producer();

@@ -143,6 +143,7 @@ impl Transactions {
             return Err(ErrorCode::INVALID_TRANSACTION_TIMEOUT);
         }
         log::make_topic(&broker.catalog).await?;
+        broker.catalog.room().await;
         let entry = self.entry_or_new(id)?;
         let mut request = InitRequest { timeout_ms, expected, fresh_id: None };
         loop {
@@ -174,6 +175,7 @@ impl Transactions {
         client_version: i16,
     ) -> Result<(), ErrorCode> {
         let entry = self.known(id)?;
+        broker.catalog.room().await;
         let written = entry.try_add(broker, producer, partitions, client_version)?;
         match written {
             Some(written) => written.settle().await,
@@ -233,6 +235,7 @@ impl Transactions {
         client_version: i16,
     ) -> Result<Producer, ErrorCode> {
         let entry = self.known(id)?;
+        broker.catalog.room().await;
         let mut request = EndRequest { producer, commit, client_version, fresh_id: None };
         loop {
             match entry.try_end(broker, request)? {

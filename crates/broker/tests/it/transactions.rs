@@ -357,6 +357,48 @@ async fn a_batch_that_comes_late_does_not_open_a_transaction_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whatever_comes_while_a_transaction_ends_leaves_nothing_open() {
+    const PARTITIONS: i32 = 4;
+    let broker = start().await;
+    broker.topic("t", PARTITIONS, &[]).await;
+    let cluster = broker.client().await;
+    let mut others = Vec::new();
+    for _ in 0..PARTITIONS {
+        others.push(broker.client().await);
+    }
+    let partitions = (0..PARTITIONS).map(|index| TopicPartition::new("t", index));
+    let partitions: Vec<TopicPartition> = partitions.collect();
+    let ends = async |isolation| {
+        let asked = partitions.iter().map(|partition| (partition.clone(), OffsetSpec::Latest));
+        let ends = cluster.list_offsets(isolation, asked).await;
+        ends.into_values().map(|end| end.expect("an answer").offset).collect::<Vec<_>>()
+    };
+    let (mut taken, mut refused) = (0, 0);
+    for round in 0..100 {
+        let spoken = if round % 2 == 0 { BEFORE } else { SINCE };
+        let mut producer = Producer::begin(&cluster, "race", 60_000).await;
+        assert_eq!(producer.add("t", &[0, 1]).await, ErrorCode::NONE);
+        // All at once, each on a connection of its own.
+        let sending = others.iter().zip(0..).map(|(other, index)| {
+            let mut sender = Producer { cluster: other.clone(), ..producer.clone() };
+            tokio::spawn(async move { sender.send("t", index, spoken).await })
+        });
+        let sending: Vec<_> = sending.collect();
+        producer.end(round % 3 == 0, spoken).await.expect("it was open");
+        for sent in sending {
+            match sent.await.expect("no panic") {
+                Ok(_) => taken += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        let stable = ends(IsolationLevel::ReadCommitted).await;
+        assert_eq!(stable, ends(IsolationLevel::ReadUncommitted).await, "after {round} rounds");
+    }
+    assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused: no race was run");
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_has_all_its_partitions_or_none() {
     let broker = start().await;
     broker.topic("t", 2, &[]).await;
