@@ -350,14 +350,17 @@ impl Transaction {
     pub(crate) fn end(&self, request: EndRequest, now_ms: i64) -> Result<End, ErrorCode> {
         let EndRequest { producer, commit, client_version, fresh_id } = request;
         let raises = client_version >= RAISES_EPOCHS;
-        let repeats = self.repeats_end(producer);
+        // Before KIP-890 a producer keeps its epoch, and must have it.
+        let repeats = raises && self.repeats_end(producer);
         if producer.id != self.producer_id && !repeats {
             return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
         }
         let may_speak = match self.status {
             Status::Empty | Status::Ongoing => producer.epoch == self.epoch,
             // The epoch was raised by the end already.
-            Status::PrepareCommit | Status::PrepareAbort if self.raises_epochs() => repeats,
+            Status::PrepareCommit | Status::PrepareAbort if raises && self.raises_epochs() => {
+                repeats
+            }
             Status::PrepareCommit | Status::PrepareAbort => producer.epoch == self.epoch,
             Status::CompleteCommit | Status::CompleteAbort => {
                 producer.epoch == self.epoch || repeats

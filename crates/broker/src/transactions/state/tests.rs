@@ -126,6 +126,8 @@ fn with_kip_890_every_end_raises_the_epoch() {
     assert_eq!(end(&committing, after, true, 2), Err(ErrorCode::PRODUCER_FENCED));
     let committed = committing.completed(400);
     assert_eq!(end(&committed, before, true, 2), Ok(End::Already(after)));
+    let older = end(&committed, before, true, 0);
+    assert_eq!(older, Err(ErrorCode::PRODUCER_FENCED), "it does not know of raised epochs");
     assert_eq!(end(&committed, before, false, 2), Err(ErrorCode::INVALID_TXN_STATE));
     assert_eq!(end(&committed, after, true, 2), Err(ErrorCode::INVALID_TXN_STATE));
     let aborting = prepared(&committed, false, 2);
