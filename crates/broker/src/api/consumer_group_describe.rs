@@ -57,7 +57,8 @@ fn describe(context: &RequestContext, group_id: String) -> DescribedGroup {
         client_host: member.client_host,
         subscribed_topic_names: member.topics.into_iter().collect(),
         subscribed_topic_regex: None,
-        assignment: assignment(context, member.assigned),
+        // As Kafka has it: what it still has to give up is its own.
+        assignment: assignment(context, &member.assigned | &member.pending_revocation),
         target_assignment: assignment(context, target),
         member_type: if context.version >= 1 { CONSUMER_MEMBER } else { UNKNOWN_MEMBER },
     });

@@ -18,6 +18,9 @@ use crate::groups::{Committer, NewOffset};
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 2, max: 10 };
 
+/// From this version on clients know of members' epochs.
+const KNOWS_EPOCHS: i16 = 9;
+
 pub(super) async fn handle(
     context: RequestContext,
     request: OffsetCommitRequest,
@@ -31,11 +34,9 @@ pub(super) async fn handle(
         generation: request.generation_id_or_member_epoch,
         is_transactional: false,
     };
-    let (broker, group) = (&context.broker, &request.group_id);
     if !offsets.is_empty()
-        && let Err(code) = broker.groups.commit(&broker.catalog, group, &committer, &offsets).await
+        && let Err(code) = commit(&context, &request.group_id, &committer, &offsets).await
     {
-        let code = in_version(code, context.version);
         for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
             if partition.error_code == ErrorCode::NONE {
                 partition.error_code = code;
@@ -45,11 +46,25 @@ pub(super) async fn handle(
     OffsetCommitResponse { topics, ..OffsetCommitResponse::default() }
 }
 
-/// Clients of before version 9 know of generations only.
+async fn commit(
+    context: &RequestContext,
+    group: &str,
+    committer: &Committer,
+    offsets: &[NewOffset],
+) -> Result<(), ErrorCode> {
+    let (groups, version) = (&context.broker.groups, context.version);
+    if version < KNOWS_EPOCHS && committer.generation >= 0 && groups.has_consumers(group) {
+        return Err(ErrorCode::UNSUPPORTED_VERSION);
+    }
+    let committed = groups.commit(&context.broker.catalog, group, committer, offsets).await;
+    committed.map_err(|code| in_version(code, version))
+}
+
+/// Clients of before that version know of generations only.
 fn in_version(code: ErrorCode, version: i16) -> ErrorCode {
     match code {
-        ErrorCode::STALE_MEMBER_EPOCH if version < 9 => ErrorCode::UNSUPPORTED_VERSION,
-        ErrorCode::GROUP_ID_NOT_FOUND if version < 9 => ErrorCode::ILLEGAL_GENERATION,
+        ErrorCode::STALE_MEMBER_EPOCH if version < KNOWS_EPOCHS => ErrorCode::UNSUPPORTED_VERSION,
+        ErrorCode::GROUP_ID_NOT_FOUND if version < KNOWS_EPOCHS => ErrorCode::ILLEGAL_GENERATION,
         code => code,
     }
 }

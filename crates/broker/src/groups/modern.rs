@@ -102,7 +102,11 @@ impl Groups {
         Ok(ConsumerHeartbeatAnswer {
             member_id,
             epoch: outcome.epoch,
-            heartbeat_interval_ms: self.consumer_rules().heartbeat_interval_ms,
+            // Who leaves need not come again.
+            heartbeat_interval_ms: match outcome.epoch {
+                ..0 => 0,
+                _ => self.consumer_rules().heartbeat_interval_ms,
+            },
             assignment: outcome.assignment,
         })
     }

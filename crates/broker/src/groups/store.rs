@@ -81,6 +81,14 @@ impl Groups {
         Ok(written)
     }
 
+    /// Whether a group's members speak the consumer protocol.
+    pub(crate) fn has_consumers(&self, group: &str) -> bool {
+        let inner = self.lock();
+        inner.groups.get(group).is_some_and(
+            |group| matches!(&group.kind, Kind::Consumer(consumer) if !consumer.is_vacant()),
+        )
+    }
+
     /// A producer's transaction ended in a partition of `__consumer_offsets`: to be called when
     /// the marker has its place there.
     pub(crate) fn resolve(&self, producer_id: i64, partition: i32, commit: bool) {

@@ -59,6 +59,9 @@ static KAFKA: SharedKafka = SharedKafka::new(|| {
         // Records of 1970 must not be gone in the middle of a scenario.
         .property("log.initial.task.delay.ms", 3_600_000)
         .property("log.retention.check.interval.ms", 3_600_000)
+        // Nor may an assignment wait for more members to come, or be made in the background.
+        .property("group.consumer.assignment.interval.ms", 0)
+        .property("group.consumer.assignor.offload.enable", false)
 });
 
 /// Cases under way at a time.

@@ -57,11 +57,9 @@ impl ConsumerGroup {
             self.check(request)?;
         }
         let before = self.members.get(id).map(|member| member.assigned.clone());
-        if self.update(request, now) {
-            self.epoch = self.epoch.saturating_add(1);
-        }
+        let wants_others = self.update(request, now);
         let metadata_hash = self.hash_of(topics);
-        if metadata_hash != self.metadata_hash {
+        if wants_others || metadata_hash != self.metadata_hash {
             self.metadata_hash = metadata_hash;
             self.epoch = self.epoch.saturating_add(1);
         }
@@ -166,7 +164,6 @@ impl ConsumerGroup {
     /// Takes in what a member says of itself; whether it wants other topics than before.
     fn update(&mut self, request: &ConsumerHeartbeat, now: Now) -> bool {
         let deadline_ms = now.elapsed_ms + self.rules.session_timeout_ms;
-        let is_new = !self.members.contains_key(&request.member_id);
         let entry = self.members.entry(request.member_id.clone());
         let member = entry.or_insert_with(|| ConsumerMember {
             instance_id: None,
@@ -201,7 +198,7 @@ impl ConsumerGroup {
                 member.topics.clone_from(topics);
                 true
             }
-            _ => is_new,
+            _ => false,
         }
     }
 

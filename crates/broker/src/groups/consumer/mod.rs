@@ -113,9 +113,10 @@ impl ConsumerGroup {
     pub(super) fn new(rules: ConsumerRules, now: Now) -> Self {
         Self {
             rules,
-            epoch: 0,
+            // Kafka's begin there, too: the first member comes in the second epoch.
+            epoch: 1,
             metadata_hash: 0,
-            target_epoch: 0,
+            target_epoch: 1,
             target_since_wall_ms: 0,
             target: BTreeMap::new(),
             members: BTreeMap::new(),

@@ -11,8 +11,12 @@ use super::{ConsumerGroup, LEAVES_FOR_A_WHILE, MemberState, Now, Partitions, Top
 impl ConsumerGroup {
     /// A number that changes when topics that are wanted come, go or grow.
     pub(super) fn hash_of(&self, topics: &Topics<'_>) -> i64 {
+        let subscribed = self.subscribed_topics();
+        if subscribed.is_empty() {
+            return 0;
+        }
         let mut hasher = DefaultHasher::new();
-        for name in self.subscribed_topics() {
+        for name in subscribed {
             (topics(&name), name).hash(&mut hasher);
         }
         // 0 stands for none.

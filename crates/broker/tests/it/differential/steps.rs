@@ -3,6 +3,7 @@
 mod cluster;
 mod committed;
 mod configs;
+mod consumers;
 mod groups;
 mod offsets;
 mod records;
@@ -54,6 +55,8 @@ pub(super) fn api_of(command: &str) -> Option<ApiKey> {
         "groups" => ApiKey::ListGroups,
         "group" => ApiKey::DescribeGroups,
         "delete-groups" => ApiKey::DeleteGroups,
+        "consumer" => ApiKey::ConsumerGroupHeartbeat,
+        "consumer-group" => ApiKey::ConsumerGroupDescribe,
         "raw" | "join" => return None,
         other => panic!("no step is called {other}"),
     })
@@ -93,6 +96,8 @@ pub(super) async fn run(world: &mut World, args: &Args, version: i16) -> Vec<Str
         "groups" => groups::list(world, args, version).await,
         "group" => groups::describe(world, args, version).await,
         "delete-groups" => groups::delete(world, args, version).await,
+        "consumer" => consumers::heartbeat(world, args, version).await,
+        "consumer-group" => consumers::describe(world, args, version).await,
         "commit" => committed::commit(world, args, version).await,
         "committed" => committed::fetch(world, args, version).await,
         "delete-offsets" => committed::delete(world, args, version).await,
