@@ -9,6 +9,8 @@
 //! thread that syncs everything waiting at once. `logs` knows where every batch is, `queue` is what
 //! stands between those who append and the one who writes, `recover` reads it all again at start.
 
+#[cfg(feature = "cloud")]
+mod bucket;
 mod chance;
 mod disk_logs;
 mod error;
@@ -29,6 +31,8 @@ mod segment;
 mod store;
 mod wal;
 
+#[cfg(feature = "cloud")]
+pub use bucket::BucketError;
 pub use error::{AppendError, ReadError, StoreError};
 pub use extent::{Batch, Checkpoint, Extent, LogId, RecoveredLog, SegmentFacts};
 pub use objects::ObjectPlace;

@@ -38,6 +38,14 @@ pub(crate) const INDEX_CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// How often something is asked of a bucket before its error is passed on.
 pub(crate) const OBJECT_ATTEMPTS_MAX: usize = 8;
 
+/// How often a cloud's client tries one request by itself; each is one of the attempts above.
+#[cfg(feature = "cloud")]
+pub(crate) const REQUEST_ATTEMPTS_MAX: usize = 4;
+
+/// After which a cloud's client does not try a request again by itself.
+#[cfg(feature = "cloud")]
+pub(crate) const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// Between the first two attempts; then twice as long each time.
 pub(crate) const OBJECT_PAUSE_MIN: Duration = Duration::from_millis(50);
 

@@ -59,6 +59,8 @@ pub(crate) struct Mover {
     /// Written, and perhaps in no manifest.
     stray: BTreeSet<ObjectName>,
     object_next: u64,
+    /// The newest manifest that is deleted.
+    deleted_until: u64,
     /// Perhaps made already: an attempt that seems to fail may have succeeded, so the same one is
     /// tried again, and no other.
     pending: Option<Pending>,
@@ -130,6 +132,7 @@ impl Mover {
             dropped,
             stray,
             object_next,
+            deleted_until: 0,
             pending: None,
         }
     }
@@ -157,7 +160,6 @@ impl Mover {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the log's files are kept for longer, will try again");
-                    self.shared.lock().logs.sections_given_up = true;
                     tokio::time::sleep(pause).await;
                     pause = objects::longer(pause);
                 }
@@ -168,9 +170,13 @@ impl Mover {
     /// Moves what there is to move, and deletes what there is to delete.
     pub(crate) async fn pass(&mut self) -> Result<(), MoveError> {
         if self.pending.is_none() {
-            self.pending = self.prepare().await?;
+            let prepared = self.prepare().await;
+            if prepared.is_err() {
+                self.shared.lock().logs.sections_given_up = true;
+            }
+            self.pending = prepared?;
         }
-        let Some(pending) = self.pending.as_ref() else { return Ok(()) };
+        let Some(pending) = self.pending.as_ref() else { return self.delete().await };
         commit(&self.objects, &pending.manifest).await?;
         let Some(Pending { manifest, moved }) = self.pending.take() else { return Ok(()) };
         self.committed(&manifest);
@@ -185,7 +191,7 @@ impl Mover {
         self.delete().await
     }
 
-    /// Writes what is to be moved; `None` if nothing is, and nothing to be deleted either.
+    /// Writes what is to be moved; `None` if there is no need for another manifest.
     async fn prepare(&mut self) -> Result<Option<Pending>, MoveError> {
         let (name, leaving) = {
             let mut state = self.shared.lock();
@@ -193,8 +199,9 @@ impl Mover {
                 return Ok(None);
             };
             let given_up = std::mem::take(&mut state.logs.sections_given_up);
-            let nothing = stay == self.log_from && !given_up;
-            if nothing && self.dropped.is_empty() && self.stray.is_empty() {
+            // Until the second manifest without it nothing is deleted.
+            let waits = self.dropped.iter().any(|&(dropped_by, _)| dropped_by == self.number);
+            if stay == self.log_from && !given_up && !waits {
                 return Ok(None);
             }
             let Some(file) = state.logs.files.get(&stay) else { return Ok(None) };
@@ -294,8 +301,10 @@ impl Mover {
             self.stray.remove(&name);
             self.dropped.retain(|&(_, dropped)| dropped != name);
         }
-        if let Some(old) = self.number.checked_sub(2) {
+        let old = self.number.saturating_sub(2);
+        if old > self.deleted_until {
             self.objects.delete_manifest(old).await?;
+            self.deleted_until = old;
         }
         Ok(())
     }

@@ -7,5 +7,9 @@ mod crash;
 mod damage;
 mod figures;
 mod model;
+#[cfg(feature = "cloud")]
+mod s3;
+#[cfg(feature = "cloud")]
+mod s3_server;
 mod segments;
 mod weather;
