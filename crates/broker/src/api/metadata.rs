@@ -16,7 +16,7 @@ use farlog_wire::messages::metadata_response::{
 use farlog_wire::{ErrorCode, VersionRange};
 
 use super::{CLUSTER_OPERATIONS, OPERATIONS_UNKNOWN, RequestContext, TOPIC_OPERATIONS};
-use crate::catalog::{NewTopic, Topic, check_name};
+use crate::catalog::{NewTopic, Topic, check_name, is_internal};
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 0, max: 13 };
 
@@ -109,7 +109,8 @@ async fn find(
         Ok(()) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         Err(refusal) => refusal.code,
     };
-    if may_create && context.broker.auto_create_topics {
+    // The cluster's own topics are made by who keeps them, with the configs that they need.
+    if may_create && context.broker.auto_create_topics && !is_internal(name) {
         let partitions = context.broker.default_partitions;
         let new = NewTopic { name: name.clone(), partitions, configs: BTreeMap::new() };
         match catalog.create_topic(new, false).await {

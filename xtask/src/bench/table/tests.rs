@@ -110,5 +110,7 @@ fn limits_are_kept_missed_or_not_measured() {
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["catch_up"][0]["dataset"], "127kb");
     assert_eq!(json["catch_up"][0]["tool"], "farlog");
-    assert_eq!(json["verdicts"][0]["outcome"], "pass");
+    // Nobody ran MirrorMaker 2 with defaults in this report, and its rows come first.
+    assert_eq!(json["verdicts"][0]["outcome"], "not-measured");
+    assert_eq!(json["verdicts"][4]["outcome"], "pass");
 }

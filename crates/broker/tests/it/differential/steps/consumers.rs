@@ -1,5 +1,7 @@
 //! Groups of the consumer protocol (KIP-848): `consumer` and `consumer-group`.
 
+use std::time::Duration;
+
 use farlog_wire::Uuid;
 use farlog_wire::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest;
 use farlog_wire::messages::consumer_group_describe_response::Assignment;
@@ -7,10 +9,16 @@ use farlog_wire::messages::consumer_group_heartbeat_request::{
     ConsumerGroupHeartbeatRequest, TopicPartitions,
 };
 
+use tokio::time::sleep;
+
 use super::transactions::ask;
 use crate::differential::peer::NoAnswer;
 use crate::differential::script::{Args, parse};
 use crate::differential::world::{World, show_error};
+
+/// Between two looks whether the coordinator knows a topic, and how many there are at most.
+const KNOWN_LOOK: Duration = Duration::from_millis(5);
+const KNOWN_LOOKS_MAX: u32 = 2_000;
 
 /// `consumer GROUP EPOCH`: `member= instance= topics=a,b owned=a:0,a:1 rebalance= assignor=
 /// pattern= as=name`. A member that joins owns nothing unless it says so.
@@ -20,10 +28,13 @@ pub(super) async fn heartbeat(
     version: i16,
 ) -> Result<Vec<String>, NoAnswer> {
     let epoch: i32 = parse(args.word(1));
-    let topics = args.option("topics").map(|topics| {
+    let topics: Option<Vec<String>> = args.option("topics").map(|topics| {
         let names = topics.split(',').filter(|name| !name.is_empty());
         names.map(|name| world.name(name)).collect()
     });
+    for name in topics.iter().flatten() {
+        until_known(world, name).await?;
+    }
     let joins = (epoch == 0).then_some("");
     let owned = args.option("owned").or(joins).map(|owned| {
         let owned = owned.split(',').filter(|one| !one.is_empty()).map(|one| {
@@ -59,6 +70,36 @@ pub(super) async fn heartbeat(
         response.heartbeat_interval_ms,
         assignment.unwrap_or_else(|| "~".to_owned()),
     )])
+}
+
+/// Waits until the group coordinator knows a topic that was made: Kafka answers for a new topic
+/// before its coordinator has heard of it, and who subscribes in between is told a rebalance later.
+async fn until_known(world: &mut World, name: &str) -> Result<(), NoAnswer> {
+    let Some(&topic_id) = world.topic_ids.get(name) else { return Ok(()) };
+    for attempt in 0..KNOWN_LOOKS_MAX {
+        let mut request = ConsumerGroupHeartbeatRequest {
+            group_id: format!("{name}--known-{attempt}"),
+            member_id: format!("{name}--probe"),
+            member_epoch: 0,
+            instance_id: None,
+            rack_id: None,
+            rebalance_timeout_ms: 20_000,
+            subscribed_topic_names: Some(vec![name.to_owned()]),
+            subscribed_topic_regex: None,
+            server_assignor: None,
+            topic_partitions: Some(Vec::new()),
+        };
+        let joined = ask(world, &request, 1, |response| response.error_code).await?;
+        let assigned = joined.assignment.into_iter().flat_map(|all| all.topic_partitions);
+        let is_known = assigned.into_iter().any(|topic| topic.topic_id == topic_id);
+        request.member_epoch = -1;
+        ask(world, &request, 1, |response| response.error_code).await?;
+        if is_known {
+            return Ok(());
+        }
+        sleep(KNOWN_LOOK).await;
+    }
+    Ok(())
 }
 
 /// `consumer-group GROUP`.
