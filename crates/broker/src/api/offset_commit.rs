@@ -13,6 +13,7 @@ use farlog_wire::messages::offset_commit_response::{
 use farlog_wire::{ErrorCode, Uuid, VersionRange};
 
 use super::RequestContext;
+use crate::catalog::Topic;
 use crate::groups::limits::OFFSET_METADATA_BYTES_MAX;
 use crate::groups::{Committer, NewOffset};
 
@@ -83,19 +84,17 @@ fn check(
     };
     let check = |partition: &OffsetCommitRequestPartition| {
         let known = known.as_ref().ok_or(missing)?;
-        known.partition(partition.partition_index)?;
-        let metadata = partition.committed_metadata.clone().unwrap_or_default();
-        if metadata.len() > OFFSET_METADATA_BYTES_MAX {
-            return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
-        }
-        Ok(NewOffset {
-            topic: known.name.clone(),
-            topic_id: known.id,
-            partition: partition.partition_index,
-            offset: partition.committed_offset,
-            leader_epoch: partition.committed_leader_epoch,
-            metadata,
-        })
+        checked(
+            known,
+            NewOffset {
+                topic: known.name.clone(),
+                topic_id: known.id,
+                partition: partition.partition_index,
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata: partition.committed_metadata.clone().unwrap_or_default(),
+            },
+        )
     };
     let partitions = topic.partitions.iter().map(|partition| {
         let error_code = match check(partition) {
@@ -109,4 +108,14 @@ fn check(
     });
     let partitions = partitions.collect();
     OffsetCommitResponseTopic { name: topic.name, topic_id: topic.topic_id, partitions }
+}
+
+/// An offset that may be committed for a topic: its partition is there, and its metadata is not
+/// too large. For offsets of transactions, too.
+pub(super) fn checked(topic: &Topic, offset: NewOffset) -> Result<NewOffset, ErrorCode> {
+    topic.partition(offset.partition)?;
+    if offset.metadata.len() > OFFSET_METADATA_BYTES_MAX {
+        return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+    }
+    Ok(offset)
 }

@@ -14,7 +14,7 @@ use farlog_wire::messages::txn_offset_commit_response::{
 use farlog_wire::{ErrorCode, VersionRange};
 
 use super::RequestContext;
-use crate::groups::limits::OFFSET_METADATA_BYTES_MAX;
+use super::offset_commit::checked;
 use crate::groups::{Committer, NewOffset, OFFSETS_TOPIC};
 use crate::transactions::{Claim, Producer};
 
@@ -106,19 +106,17 @@ fn check(
     let known = context.broker.catalog.topic(&topic.name);
     let check = |partition: &TxnOffsetCommitRequestPartition| {
         let known = known.as_ref().ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-        known.partition(partition.partition_index)?;
-        let metadata = partition.committed_metadata.clone().unwrap_or_default();
-        if metadata.len() > OFFSET_METADATA_BYTES_MAX {
-            return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
-        }
-        Ok(NewOffset {
-            topic: known.name.clone(),
-            topic_id: known.id,
-            partition: partition.partition_index,
-            offset: partition.committed_offset,
-            leader_epoch: partition.committed_leader_epoch,
-            metadata,
-        })
+        checked(
+            known,
+            NewOffset {
+                topic: known.name.clone(),
+                topic_id: known.id,
+                partition: partition.partition_index,
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata: partition.committed_metadata.clone().unwrap_or_default(),
+            },
+        )
     };
     let partitions = topic.partitions.iter().map(|partition| {
         let error_code = match check(partition) {

@@ -99,7 +99,7 @@ async fn until_known(world: &mut World, name: &str) -> Result<(), NoAnswer> {
         }
         sleep(KNOWN_LOOK).await;
     }
-    Ok(())
+    panic!("after {KNOWN_LOOKS_MAX} looks the group coordinator has not heard of topic {name}");
 }
 
 /// `consumer-group GROUP`.
