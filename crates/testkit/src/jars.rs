@@ -1,7 +1,14 @@
-//! Where Kafka's jars are: `cargo xtask fetch-kafka` puts them there, the fixtures look there.
+//! Where Kafka's jars are: in a cache that Maven fills, which for tests is the workspace's
+//! `target/kafka` (`cargo xtask fetch-kafka`), or in a folder that a person names.
+
+mod fetch;
+mod folder;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+pub use fetch::FetchError;
+pub use folder::{FolderError, Jars};
 
 /// A release of Apache Kafka that tests run against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,29 +33,15 @@ impl KafkaVersion {
 
     /// `target/kafka/<version>` in the workspace.
     pub fn directory(self) -> PathBuf {
-        workspace().join("target/kafka").join(self.number())
+        JarCache::of_workspace().directory(self)
     }
 
-    /// The directory of the jars themselves.
-    pub fn libs(self) -> PathBuf {
-        self.directory().join("libs")
-    }
-
-    /// The file whose presence says that [`libs`](Self::libs) is complete; written last.
-    pub fn marker(self) -> PathBuf {
-        self.directory().join("complete")
-    }
-
-    /// The Java class path of all jars.
+    /// The Java class path of all jars in the workspace.
     ///
     /// # Errors
     /// When the jars have not been fetched.
     pub fn class_path(self) -> Result<String, NotFetched> {
-        if self.marker().exists() {
-            Ok(format!("{}/*", self.libs().display()))
-        } else {
-            Err(NotFetched { version: self })
-        }
+        Ok(JarCache::of_workspace().jars(self)?.class_path())
     }
 }
 
@@ -64,6 +57,51 @@ impl fmt::Display for KafkaVersion {
 pub struct NotFetched {
     /// The version that was asked for.
     pub version: KafkaVersion,
+}
+
+/// A folder with one folder for each release: its jars, and the `pom.xml` they come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JarCache {
+    root: PathBuf,
+}
+
+impl JarCache {
+    /// The cache in this folder, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> JarCache {
+        JarCache { root: root.into() }
+    }
+
+    /// That of the workspace this crate was built in: `target/kafka`.
+    pub fn of_workspace() -> JarCache {
+        JarCache::new(workspace().join("target/kafka"))
+    }
+
+    /// The folder of a release.
+    pub fn directory(&self, version: KafkaVersion) -> PathBuf {
+        self.root.join(version.number())
+    }
+
+    /// The jars of a release, if [`fetch`](Self::fetch) has brought them.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub fn jars(&self, version: KafkaVersion) -> Result<Jars, NotFetched> {
+        if self.marker(version).exists() {
+            Ok(Jars::new(version, version.number(), self.libs(version)))
+        } else {
+            Err(NotFetched { version })
+        }
+    }
+
+    /// The folder of the jars themselves.
+    fn libs(&self, version: KafkaVersion) -> PathBuf {
+        self.directory(version).join("libs")
+    }
+
+    /// The file whose presence says that the jars are complete; written last.
+    fn marker(&self, version: KafkaVersion) -> PathBuf {
+        self.directory(version).join("complete")
+    }
 }
 
 /// The root of the workspace this crate was built in.

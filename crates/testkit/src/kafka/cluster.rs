@@ -31,7 +31,7 @@ impl KafkaCluster {
     /// # Panics
     /// When some brokers have a proxy and others do not.
     pub fn start(options: KafkaOptions) -> Result<KafkaCluster, KafkaError> {
-        options.version.class_path()?;
+        options.class_path()?;
         assert!(
             options.proxies.is_empty() || options.proxies.len() == usize::from(options.brokers),
             "each broker needs a proxy of its own"

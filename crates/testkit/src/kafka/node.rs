@@ -4,14 +4,14 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::layout::NodeLayout;
 use super::options::{KafkaOptions, Listener};
 use super::ready;
-use crate::jars::{KafkaVersion, NotFetched};
+use crate::jars::NotFetched;
 use crate::jvm::Jvm;
 use crate::process::{Program, Signal, Supervised};
 
@@ -36,10 +36,10 @@ pub enum KafkaError {
         source: io::Error,
     },
     /// `StorageTool format` failed.
-    #[error("kafka {version} cannot format {}:\n{output}", directory.display())]
+    #[error("kafka {release} cannot format {}:\n{output}", directory.display())]
     Format {
         /// The release.
-        version: KafkaVersion,
+        release: String,
         /// The data directory.
         directory: PathBuf,
         /// What the tool printed.
@@ -126,7 +126,7 @@ impl Broker {
         let settings = super::layout::properties(options, &layout, voter);
         fs::write(layout.properties_file(), settings).map_err(KafkaError::system(what.clone()))?;
         let role = if layout.is_broker() { "broker" } else { "controller" };
-        let name = format!("kafka {} {role} {}", options.version, layout.id);
+        let name = format!("kafka {} {role} {}", options.release(), layout.id);
         let (options, run) = (options.clone(), Mutex::new(Run::default()));
         if let Some(farlog) = std::env::var_os(EMBEDDED_VARIABLE)
             && options.is_plain()
@@ -137,7 +137,7 @@ impl Broker {
         }
         let jvm = Jvm { version: options.version, mode: options.jvm, heap_mb: options.heap_mb };
         let mut java = jvm.arguments(&layout.directory).map_err(KafkaError::system(what))?;
-        java.extend(["-cp".to_owned(), options.version.class_path()?]);
+        java.extend(["-cp".to_owned(), options.class_path()?]);
         format(&options, &layout, &java, cluster_id)?;
         Ok(Broker { name, layout, options, server: Server::Kafka { java }, run })
     }
@@ -176,6 +176,18 @@ impl Broker {
     /// The process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.lock().process.as_ref().map(Supervised::pid)
+    }
+
+    /// How its process ended, if it has by itself: not after [`stop`](Self::stop) or
+    /// [`kill`](Self::kill).
+    ///
+    /// # Errors
+    /// Those of `waitpid`.
+    pub fn ended(&self) -> io::Result<Option<ExitStatus>> {
+        match &mut self.lock().process {
+            Some(process) => process.ended(),
+            None => Ok(None),
+        }
     }
 
     /// The last lines of what it said in its current (or last) run.
@@ -349,7 +361,7 @@ fn format(
         return Ok(());
     }
     Err(KafkaError::Format {
-        version: options.version,
+        release: options.release().to_owned(),
         directory: layout.data(),
         output: String::from_utf8_lossy(&output.stdout).into_owned()
             + &String::from_utf8_lossy(&output.stderr),

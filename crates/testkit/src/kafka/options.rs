@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jars::KafkaVersion;
+use crate::jars::{Jars, KafkaVersion, NotFetched};
 use crate::jvm::JvmMode;
 use crate::proxy::FaultProxy;
 
@@ -57,6 +57,8 @@ impl Listener {
 #[derive(Clone, Debug)]
 pub struct KafkaOptions {
     pub(super) version: KafkaVersion,
+    /// Those of the workspace if none.
+    pub(super) jars: Option<Jars>,
     pub(super) brokers: u8,
     pub(super) controller_apart: bool,
     pub(super) jvm: JvmMode,
@@ -76,6 +78,7 @@ impl KafkaOptions {
     pub fn new(version: KafkaVersion) -> KafkaOptions {
         KafkaOptions {
             version,
+            jars: None,
             brokers: 1,
             controller_apart: false,
             jvm: JvmMode::Test,
@@ -87,6 +90,13 @@ impl KafkaOptions {
             authorizer: false,
             client_certificates_required: false,
         }
+    }
+
+    /// Runs these jars, of whatever release they are.
+    pub fn jars(mut self, jars: &Jars) -> KafkaOptions {
+        self.version = jars.version();
+        self.jars = Some(jars.clone());
+        self
     }
 
     /// Sets a broker property; wins over those of the fixture.
@@ -169,9 +179,23 @@ impl KafkaOptions {
         self
     }
 
-    /// Whether Farlog's embedded broker can stand in: one broker, one plain listener.
+    /// The full number of the release that runs.
+    pub(super) fn release(&self) -> &str {
+        self.jars.as_ref().map_or_else(|| self.version.number(), Jars::release)
+    }
+
+    /// The Java class path of the jars that run.
+    pub(super) fn class_path(&self) -> Result<String, NotFetched> {
+        match &self.jars {
+            Some(jars) => Ok(jars.class_path()),
+            None => self.version.class_path(),
+        }
+    }
+
+    /// Whether Farlog's embedded broker can stand in: one broker, one plain listener, and Kafka
+    /// itself is not what is measured.
     pub(super) fn is_plain(&self) -> bool {
-        let plain = self.listeners.iter().eq([&Listener::Plain]);
+        let plain = self.listeners.iter().eq([&Listener::Plain]) && self.jvm == JvmMode::Test;
         self.brokers == 1 && !self.controller_apart && plain && !self.authorizer
     }
 
