@@ -9,7 +9,8 @@ use crate::debian;
 /// Which releases to fetch.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Arguments {
-    /// A release to fetch, and more of them by repeating the option; all by default
+    /// A release to fetch, and more of them by repeating the option; by default those that tests
+    /// of a push run against
     #[arg(long = "version", value_enum)]
     versions: Vec<Version>,
 }
@@ -20,6 +21,14 @@ enum Version {
     V4_3,
     #[value(name = "3.9.1")]
     V3_9,
+    #[value(name = "3.7.2")]
+    V3_7,
+    #[value(name = "3.4.1")]
+    V3_4,
+    #[value(name = "3.0.2")]
+    V3_0,
+    #[value(name = "2.8.2")]
+    V2_8,
 }
 
 impl Version {
@@ -27,13 +36,17 @@ impl Version {
         match self {
             Version::V4_3 => KafkaVersion::V4_3,
             Version::V3_9 => KafkaVersion::V3_9,
+            Version::V3_7 => KafkaVersion::V3_7,
+            Version::V3_4 => KafkaVersion::V3_4,
+            Version::V3_0 => KafkaVersion::V3_0,
+            Version::V2_8 => KafkaVersion::V2_8,
         }
     }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let versions = match arguments.versions.as_slice() {
-        [] => KafkaVersion::ALL.to_vec(),
+    let versions: Vec<KafkaVersion> = match arguments.versions.as_slice() {
+        [] => KafkaVersion::ALL.into_iter().chain([KafkaVersion::V2_8]).collect(),
         some => some.iter().map(|version| version.kafka()).collect(),
     };
     for version in versions {

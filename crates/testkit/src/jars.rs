@@ -13,6 +13,14 @@ pub use folder::{FolderError, Jars};
 /// A release of Apache Kafka that tests run against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KafkaVersion {
+    /// 2.8.2: the oldest line that Farlog serves; ZooKeeper, no topic ids in Fetch.
+    V2_8,
+    /// 3.0.2: ZooKeeper as well.
+    V3_0,
+    /// 3.4.1: the first line of which most clusters of its age are KRaft ones; topic ids in Fetch.
+    V3_4,
+    /// 3.7.2: before the new transaction protocol.
+    V3_7,
     /// 3.9.1: the last line that still speaks the oldest protocol versions.
     V3_9,
     /// 4.3.1: the newest release that is complete on Maven Central.
@@ -20,15 +28,35 @@ pub enum KafkaVersion {
 }
 
 impl KafkaVersion {
-    /// Every version there is, oldest first.
+    /// Those that most tests run against, oldest first.
     pub const ALL: [KafkaVersion; 2] = [KafkaVersion::V3_9, KafkaVersion::V4_3];
+
+    /// Older ones, oldest first: `cargo xtask soak --old-brokers` runs against each of them, and
+    /// tests of a push against the first.
+    pub const OLD: [KafkaVersion; 4] =
+        [KafkaVersion::V2_8, KafkaVersion::V3_0, KafkaVersion::V3_4, KafkaVersion::V3_7];
 
     /// The full release number, as Maven Central spells it.
     pub fn number(self) -> &'static str {
         match self {
+            KafkaVersion::V2_8 => "2.8.2",
+            KafkaVersion::V3_0 => "3.0.2",
+            KafkaVersion::V3_4 => "3.4.1",
+            KafkaVersion::V3_7 => "3.7.2",
             KafkaVersion::V3_9 => "3.9.1",
             KafkaVersion::V4_3 => "4.3.1",
         }
+    }
+
+    /// Whether its clusters are kept together by ZooKeeper, not by controllers of their own: KRaft
+    /// is for production since 3.3.
+    pub fn has_zookeeper(self) -> bool {
+        self < KafkaVersion::V3_4
+    }
+
+    /// Whether it logs by log4j 2, as it does since 4.0; by log4j 1 before.
+    pub fn has_log4j2(self) -> bool {
+        self >= KafkaVersion::V4_3
     }
 
     /// `target/kafka/<version>` in the workspace.

@@ -45,9 +45,10 @@ impl Jvm {
         }
         let logging = directory.join("logging.properties");
         std::fs::write(&logging, logging_properties(self.version))?;
-        arguments.push(match self.version {
-            KafkaVersion::V3_9 => format!("-Dlog4j.configuration=file:{}", logging.display()),
-            KafkaVersion::V4_3 => format!("-Dlog4j2.configurationFile={}", logging.display()),
+        arguments.push(if self.version.has_log4j2() {
+            format!("-Dlog4j2.configurationFile={}", logging.display())
+        } else {
+            format!("-Dlog4j.configuration=file:{}", logging.display())
         });
         Ok(arguments)
     }
@@ -56,15 +57,15 @@ impl Jvm {
 /// Everything is logged to standard error (standard output is for what tools print): by log4j 2
 /// since Kafka 4, by log4j 1 (reload4j) before.
 fn logging_properties(version: KafkaVersion) -> &'static str {
-    match version {
-        KafkaVersion::V3_9 => {
+    match version.has_log4j2() {
+        false => {
             "log4j.rootLogger=INFO, OUT\n\
              log4j.appender.OUT=org.apache.log4j.ConsoleAppender\n\
              log4j.appender.OUT.target=System.err\n\
              log4j.appender.OUT.layout=org.apache.log4j.PatternLayout\n\
              log4j.appender.OUT.layout.ConversionPattern=%d %p %m (%c)%n\n"
         }
-        KafkaVersion::V4_3 => {
+        true => {
             "status=error\n\
              appender.out.type=Console\n\
              appender.out.name=OUT\n\

@@ -1,9 +1,9 @@
-//! Real Kafka clusters (KRaft) as child processes.
+//! Real Kafka clusters as child processes: KRaft ones, and those of old releases with ZooKeeper.
 //!
 //! [`KafkaOptions`] says what to start, [`KafkaCluster`] is one that runs, [`Broker`] one of its
 //! processes. One broker is one process, broker and controller in one, unless asked otherwise; two
 //! brokers stand beside a third process that is only the controller, so that either broker can be
-//! killed while the other goes on.
+//! killed while the other goes on. ZooKeeper is a process beside its brokers in any case.
 
 mod cluster;
 mod layout;

@@ -132,13 +132,16 @@ fn pom(version: KafkaVersion) -> String {
         .map(|artifact| ("org.apache.kafka", artifact, number))
         .collect();
     // Kafka logs through SLF4J 1.7 and leaves the back end to its distribution: log4j 2 since
-    // Kafka 4, and reload4j, the maintained log4j 1, before.
-    dependencies.extend(match version {
-        KafkaVersion::V4_3 => vec![
+    // Kafka 4, and reload4j, the maintained log4j 1, before. The oldest bring log4j 1 themselves.
+    dependencies.extend(if version.has_log4j2() {
+        vec![
             ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.24.3"),
             ("org.apache.logging.log4j", "log4j-core", "2.24.3"),
-        ],
-        KafkaVersion::V3_9 => vec![("org.slf4j", "slf4j-reload4j", "1.7.36")],
+        ]
+    } else if version >= KafkaVersion::V3_4 {
+        vec![("org.slf4j", "slf4j-reload4j", "1.7.36")]
+    } else {
+        vec![]
     });
     let mut pom = String::from(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\">\n\
@@ -158,15 +161,21 @@ fn pom(version: KafkaVersion) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn every_version_has_its_own_pom() {
-        let poms: Vec<String> = KafkaVersion::ALL.into_iter().map(pom).collect();
-        for (version, pom) in KafkaVersion::ALL.into_iter().zip(&poms) {
-            assert_eq!(pom.matches(version.number()).count(), 3, "{pom}");
-        }
-        assert_ne!(poms[0], poms[1]);
+        let versions = KafkaVersion::OLD.into_iter().chain(KafkaVersion::ALL);
+        let poms: BTreeSet<String> = versions
+            .map(|version| {
+                let pom = pom(version);
+                assert_eq!(pom.matches(version.number()).count(), 3, "{pom}");
+                pom
+            })
+            .collect();
+        assert_eq!(poms.len(), KafkaVersion::OLD.len() + KafkaVersion::ALL.len());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 
-use super::layout;
+use super::layout::{self, Center};
 use super::node::{Broker, KafkaError};
 use super::options::{KafkaOptions, Listener};
 use super::security::TlsFiles;
@@ -42,19 +42,21 @@ impl KafkaCluster {
         if options.listeners.iter().any(|listener| listener.has_tls()) {
             TlsFiles::write(scratch.path()).map_err(KafkaError::system("making certificates"))?;
         }
-        let voter = voter(&layouts);
-        let cluster_id = cluster_id();
+        let center = Center::of(&layouts);
+        let mut cluster_id = cluster_id();
         let mut nodes = Vec::new();
         for layout in layouts {
-            nodes.push(Broker::prepare(&options, layout, &voter, &cluster_id)?);
+            nodes.push(Broker::prepare(&options, layout, &center, &cluster_id)?);
         }
         for (broker, proxy) in nodes.iter().filter(|node| node.is_broker()).zip(&options.proxies) {
             let address = broker.address(Listener::Proxied);
             proxy.forward_to(address.expect("brokers behind a proxy have a proxied listener"));
         }
-        let cluster = KafkaCluster { nodes, version: options.version, cluster_id, scratch };
-        cluster.start_all()?;
-        Ok(cluster)
+        start_all(&nodes)?;
+        if options.version.has_zookeeper() {
+            cluster_id = nodes[0].cluster_id()?;
+        }
+        Ok(KafkaCluster { nodes, version: options.version, cluster_id, scratch })
     }
 
     /// The release that runs.
@@ -62,7 +64,7 @@ impl KafkaCluster {
         self.version
     }
 
-    /// The id the cluster was formatted with.
+    /// The id the cluster was formatted with, or, with ZooKeeper, has given itself.
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
     }
@@ -131,7 +133,7 @@ impl KafkaCluster {
     /// When one does not come up again.
     pub fn restart(&self) -> Result<(), KafkaError> {
         self.stop()?;
-        self.start_all()
+        start_all(&self.nodes)
     }
 
     /// Freezes every process (SIGSTOP).
@@ -161,7 +163,10 @@ impl KafkaCluster {
         configs: &[(&str, &str)],
     ) -> Result<(), ToolError> {
         let configs = configs.iter().map(|(name, value)| format!("--config={name}={value}"));
-        Tool::kafka(self.version, "org.apache.kafka.tools.TopicCommand")
+        let old = self.version < KafkaVersion::V3_7;
+        let class =
+            if old { "kafka.admin.TopicCommand" } else { "org.apache.kafka.tools.TopicCommand" };
+        Tool::kafka(self.version, class)
             .args(["--bootstrap-server", &self.bootstrap(), "--create", "--topic", topic])
             .args(["--partitions".to_owned(), partitions.to_string()])
             .args(["--replication-factor".to_owned(), self.brokers().count().to_string()])
@@ -175,23 +180,23 @@ impl KafkaCluster {
         self.scratch.keep();
     }
 
-    /// Brokers wait for the controller and the other way round, so all start before any is awaited.
-    fn start_all(&self) -> Result<(), KafkaError> {
-        self.on_all(Broker::spawn)?;
-        self.on_all(Broker::wait_until_up)
-    }
-
     fn on_all(&self, act: impl Fn(&Broker) -> Result<(), KafkaError>) -> Result<(), KafkaError> {
-        let outcomes: Vec<_> = self.nodes.iter().map(act).collect();
-        outcomes.into_iter().collect()
+        on_all(&self.nodes, act)
     }
 }
 
-fn voter(nodes: &[layout::NodeLayout]) -> String {
-    nodes
-        .iter()
-        .find_map(|node| Some(format!("{}@{}", node.id, node.controller.as_ref()?.address())))
-        .expect("every layout has a controller")
+/// Brokers wait for the controller and the other way round, so all start before any is awaited.
+fn start_all(nodes: &[Broker]) -> Result<(), KafkaError> {
+    on_all(nodes, Broker::spawn)?;
+    on_all(nodes, Broker::wait_until_up)
+}
+
+fn on_all(
+    nodes: &[Broker],
+    act: impl Fn(&Broker) -> Result<(), KafkaError>,
+) -> Result<(), KafkaError> {
+    let outcomes: Vec<_> = nodes.iter().map(act).collect();
+    outcomes.into_iter().collect()
 }
 
 /// A random id in Kafka's spelling: 16 bytes in URL-safe base64 without padding.

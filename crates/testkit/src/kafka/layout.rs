@@ -10,16 +10,23 @@ use super::security;
 use crate::jvm::JvmMode;
 use crate::ports::PortLease;
 
-/// The node id of a controller that stands beside its brokers.
+/// The node id of a controller that stands beside its brokers, or of ZooKeeper.
 const CONTROLLER_ID: i32 = 100;
+
+/// How long ZooKeeper takes a broker that was killed to be there: only then may it come back.
+pub(super) const ZOOKEEPER_SESSION_MS: u64 = 3_000;
+
+const ZOOKEEPER: &str = "zookeeper";
 
 /// One process of the cluster, before it is started.
 #[derive(Debug)]
 pub(super) struct NodeLayout {
     pub(super) id: i32,
+    /// `broker`, `controller`, both, or `zookeeper`.
     pub(super) roles: &'static str,
     /// Its own directory; everything below is inside.
     pub(super) directory: PathBuf,
+    /// Where the brokers find the controller, or ZooKeeper.
     pub(super) controller: Option<PortLease>,
     pub(super) listeners: BTreeMap<Listener, PortLease>,
 }
@@ -27,6 +34,10 @@ pub(super) struct NodeLayout {
 impl NodeLayout {
     pub(super) fn is_broker(&self) -> bool {
         self.roles.contains("broker")
+    }
+
+    pub(super) fn is_zookeeper(&self) -> bool {
+        self.roles == ZOOKEEPER
     }
 
     pub(super) fn data(&self) -> PathBuf {
@@ -46,7 +57,8 @@ impl NodeLayout {
 /// Decides on the processes of a cluster and takes their ports.
 pub(super) fn nodes(options: &KafkaOptions, root: &Path) -> io::Result<Vec<NodeLayout>> {
     let mut nodes = Vec::new();
-    let alone = !options.controller_apart;
+    let with_zookeeper = options.version.has_zookeeper();
+    let alone = !options.controller_apart && !with_zookeeper;
     for id in 1..=i32::from(options.brokers) {
         let mut listeners = BTreeMap::new();
         for listener in &options.listeners {
@@ -63,7 +75,7 @@ pub(super) fn nodes(options: &KafkaOptions, root: &Path) -> io::Result<Vec<NodeL
     if !alone {
         nodes.push(NodeLayout {
             id: CONTROLLER_ID,
-            roles: "controller",
+            roles: if with_zookeeper { ZOOKEEPER } else { "controller" },
             directory: root.join(format!("node-{CONTROLLER_ID}")),
             controller: Some(PortLease::take()?),
             listeners: BTreeMap::new(),
@@ -72,16 +84,87 @@ pub(super) fn nodes(options: &KafkaOptions, root: &Path) -> io::Result<Vec<NodeL
     Ok(nodes)
 }
 
-/// The `server.properties` of one node.
-pub(super) fn properties(options: &KafkaOptions, node: &NodeLayout, voter: &str) -> String {
-    let root = node.root();
+/// The `server.properties` of one node; `center` is the one with the controller, or ZooKeeper.
+pub(super) fn properties(options: &KafkaOptions, node: &NodeLayout, center: &Center) -> String {
+    let settings = if node.is_zookeeper() {
+        zookeeper(node)
+    } else {
+        let mut settings = membership(options, node, center);
+        settings.extend(listeners(options, node));
+        settings.insert("log.dirs".to_owned(), node.data().display().to_string());
+        settings.extend(sizes(options));
+        settings.extend(security::properties(options, node, node.root()));
+        settings.extend(options.properties.clone());
+        settings
+    };
+    let mut text = String::new();
+    for (name, value) in settings {
+        writeln!(text, "{name}={value}").expect("writing to a String cannot fail");
+    }
+    text
+}
+
+/// What keeps the cluster together.
+#[derive(Debug)]
+pub(super) struct Center {
+    id: i32,
+    address: String,
+}
+
+impl Center {
+    /// That of these nodes.
+    pub(super) fn of(nodes: &[NodeLayout]) -> Center {
+        nodes
+            .iter()
+            .find_map(|node| {
+                Some(Center { id: node.id, address: node.controller.as_ref()?.address() })
+            })
+            .expect("every layout has a controller or ZooKeeper")
+    }
+}
+
+fn zookeeper(node: &NodeLayout) -> BTreeMap<String, String> {
+    let port = node.controller.as_ref().expect("ZooKeeper has a port").port();
+    let session_ms = ZOOKEEPER_SESSION_MS.to_string();
+    let settings = [
+        ("dataDir", node.data().display().to_string()),
+        ("clientPortAddress", "127.0.0.1".to_owned()),
+        ("clientPort", port.to_string()),
+        ("admin.enableServer", "false".to_owned()),
+        ("tickTime", "500".to_owned()),
+        ("maxClientCnxns", "0".to_owned()),
+        ("maxSessionTimeout", session_ms),
+    ];
+    settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Who the node is, and where the others are.
+fn membership(
+    options: &KafkaOptions,
+    node: &NodeLayout,
+    center: &Center,
+) -> BTreeMap<String, String> {
+    let settings = if options.version.has_zookeeper() {
+        vec![
+            ("broker.id", node.id.to_string()),
+            ("zookeeper.connect", center.address.clone()),
+            ("zookeeper.session.timeout.ms", ZOOKEEPER_SESSION_MS.to_string()),
+            ("zookeeper.connection.timeout.ms", "60000".to_owned()),
+        ]
+    } else {
+        vec![
+            ("process.roles", node.roles.to_owned()),
+            ("node.id", node.id.to_string()),
+            ("controller.quorum.voters", format!("{}@{}", center.id, center.address)),
+            ("controller.listener.names", "CONTROLLER".to_owned()),
+        ]
+    };
+    settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn listeners(options: &KafkaOptions, node: &NodeLayout) -> BTreeMap<String, String> {
     let mut settings: BTreeMap<String, String> = BTreeMap::new();
     let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);
-    set("process.roles", node.roles.to_owned());
-    set("node.id", node.id.to_string());
-    set("controller.quorum.voters", voter.to_owned());
-    set("controller.listener.names", "CONTROLLER".to_owned());
-    set("log.dirs", node.data().display().to_string());
     let mut listeners = Vec::new();
     let mut advertised = Vec::new();
     let mut protocols = vec!["CONTROLLER:PLAINTEXT".to_owned()];
@@ -105,14 +188,7 @@ pub(super) fn properties(options: &KafkaOptions, node: &NodeLayout, voter: &str)
         set("advertised.listeners", advertised.join(","));
         set("inter.broker.listener.name", Listener::Plain.name().to_owned());
     }
-    settings.extend(sizes(options));
-    settings.extend(security::properties(options, node, root));
-    settings.extend(options.properties.clone());
-    let mut text = String::new();
-    for (name, value) in settings {
-        writeln!(text, "{name}={value}").expect("writing to a String cannot fail");
-    }
-    text
+    settings
 }
 
 /// Replication factors that so few brokers can hold, and less of what costs time to start.

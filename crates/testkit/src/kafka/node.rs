@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::layout::NodeLayout;
+use super::layout::{Center, NodeLayout, ZOOKEEPER_SESSION_MS};
 use super::options::{KafkaOptions, Listener};
 use super::ready;
 use crate::jars::NotFetched;
@@ -111,6 +111,8 @@ struct Run {
     process: Option<Supervised>,
     /// How often it was started: each start has a log of its own.
     starts: u32,
+    /// ZooKeeper takes it to run until then, and would refuse another of its id.
+    registered_until: Option<Instant>,
 }
 
 impl Broker {
@@ -118,14 +120,14 @@ impl Broker {
     pub(super) fn prepare(
         options: &KafkaOptions,
         layout: NodeLayout,
-        voter: &str,
+        center: &Center,
         cluster_id: &str,
     ) -> Result<Broker, KafkaError> {
         let what = format!("preparing {}", layout.directory.display());
         fs::create_dir_all(&layout.directory).map_err(KafkaError::system(what.clone()))?;
-        let settings = super::layout::properties(options, &layout, voter);
+        let settings = super::layout::properties(options, &layout, center);
         fs::write(layout.properties_file(), settings).map_err(KafkaError::system(what.clone()))?;
-        let role = if layout.is_broker() { "broker" } else { "controller" };
+        let role = if layout.is_broker() { "broker" } else { layout.roles };
         let name = format!("kafka {} {role} {}", options.release(), layout.id);
         let (options, run) = (options.clone(), Mutex::new(Run::default()));
         if let Some(farlog) = std::env::var_os(EMBEDDED_VARIABLE)
@@ -138,7 +140,9 @@ impl Broker {
         let jvm = Jvm { version: options.version, mode: options.jvm, heap_mb: options.heap_mb };
         let mut java = jvm.arguments(&layout.directory).map_err(KafkaError::system(what))?;
         java.extend(["-cp".to_owned(), options.class_path()?]);
-        format(&options, &layout, &java, cluster_id)?;
+        if !options.version.has_zookeeper() {
+            format(&options, &layout, &java, cluster_id)?;
+        }
         Ok(Broker { name, layout, options, server: Server::Kafka { java }, run })
     }
 
@@ -209,13 +213,16 @@ impl Broker {
         if run.process.is_some() {
             return Err(self.wrong_state("running"));
         }
+        if let Some(until) = run.registered_until.take() {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+        }
         run.starts += 1;
         let output = self.output(run.starts);
         let directory = &self.layout.directory;
         let program = match &self.server {
             Server::Kafka { java } => Program::new(&self.name, "java", directory, &output)
                 .args(java)
-                .arg("kafka.Kafka")
+                .arg(self.main_class())
                 .arg(self.layout.properties_file()),
             Server::Embedded { farlog, cluster_id } => {
                 Program::new(&self.name, farlog, directory, &output)
@@ -240,7 +247,7 @@ impl Broker {
         };
         let outcome = process.wait_for(START_PATIENCE, |process| {
             let is_embedded = matches!(self.server, Server::Embedded { .. });
-            (is_embedded || process.said(ready::STARTED))
+            (is_embedded || process.said(self.started()))
                 && self
                     .address(Listener::Plain)
                     .is_none_or(|address| ready::shake_hands(address).is_ok())
@@ -285,7 +292,13 @@ impl Broker {
     /// # Errors
     /// Those of the system calls.
     pub fn kill(&self) -> Result<(), KafkaError> {
-        let Some(mut process) = self.lock().process.take() else { return Ok(()) };
+        let mut run = self.lock();
+        let Some(mut process) = run.process.take() else { return Ok(()) };
+        if self.options.version.has_zookeeper() && self.is_broker() {
+            // And half of it again, for ZooKeeper looks at its sessions every now and then.
+            let session = Duration::from_millis(ZOOKEEPER_SESSION_MS * 3 / 2);
+            run.registered_until = Some(Instant::now() + session);
+        }
         process.kill().map_err(KafkaError::system(format!("killing {}", self.name)))
     }
 
@@ -327,6 +340,32 @@ impl Broker {
     fn embedded_settings(&self) -> Vec<String> {
         let set = |(name, value): (&String, &String)| format!("--set={name}={value}");
         self.options.properties.iter().map(set).collect()
+    }
+
+    fn main_class(&self) -> &'static str {
+        if self.layout.is_zookeeper() {
+            "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+        } else {
+            "kafka.Kafka"
+        }
+    }
+
+    /// What its log says once it is up.
+    fn started(&self) -> &'static str {
+        match (self.layout.is_zookeeper(), self.options.version.has_zookeeper()) {
+            (true, _) => ready::ZOOKEEPER_STARTED,
+            (false, true) => ready::STARTED_WITH_ZOOKEEPER,
+            (false, false) => ready::STARTED,
+        }
+    }
+
+    /// The id of its cluster, from its data directory.
+    pub(super) fn cluster_id(&self) -> Result<String, KafkaError> {
+        let file = self.layout.data().join("meta.properties");
+        let what = || KafkaError::system(format!("looking for a cluster id in {}", file.display()));
+        let text = fs::read_to_string(&file).map_err(what())?;
+        let id = text.lines().find_map(|line| line.strip_prefix("cluster.id="));
+        id.map(str::to_owned).ok_or_else(|| what()(io::ErrorKind::NotFound.into()))
     }
 
     fn output(&self, start: u32) -> PathBuf {

@@ -7,6 +7,12 @@ use std::time::Duration;
 /// What the log says, in every version with KRaft, once the broker is unfenced and listening.
 pub(super) const STARTED: &str = "Kafka Server started";
 
+/// The same of a broker with ZooKeeper: `[KafkaServer id=1] started`.
+pub(super) const STARTED_WITH_ZOOKEEPER: &str = "] started (kafka.server.KafkaServer)";
+
+/// ZooKeeper itself listens then.
+pub(super) const ZOOKEEPER_STARTED: &str = "binding to port";
+
 /// A broker that is up answers within milliseconds; one that is not is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
 

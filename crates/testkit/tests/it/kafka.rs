@@ -8,7 +8,7 @@ use crate::SHARED;
 
 #[test]
 fn every_version_starts_and_goes_away() {
-    for version in KafkaVersion::ALL {
+    for version in [KafkaVersion::V2_8].into_iter().chain(KafkaVersion::ALL) {
         let cluster = KafkaCluster::start(KafkaOptions::new(version)).unwrap();
         let address = cluster.bootstrap();
         TcpStream::connect(&address).unwrap();

@@ -68,9 +68,10 @@ fn sasl_and_tls_let_in_whom_they_should() {
 }
 
 fn allow_alice(cluster: &KafkaCluster) {
-    let command = match cluster.version() {
-        KafkaVersion::V3_9 => "kafka.admin.AclCommand",
-        KafkaVersion::V4_3 => "org.apache.kafka.tools.AclCommand",
+    let command = if cluster.version() < KafkaVersion::V4_3 {
+        "kafka.admin.AclCommand"
+    } else {
+        "org.apache.kafka.tools.AclCommand"
     };
     Tool::kafka(cluster.version(), command)
         .args(["--bootstrap-server", &cluster.bootstrap(), "--add"])
