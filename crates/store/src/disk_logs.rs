@@ -10,13 +10,16 @@ use farlog_wire::records::BATCH_HEADER_BYTES;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use crate::error::{AppendError, ReadError, StoreError};
+use crate::error::{AppendError, ReadError, RewriteError, StoreError};
 use crate::extent::{Batch, Checkpoint, Extent, LogId, SegmentFacts};
 use crate::limits::{BATCH_BYTES_MAX, CHECKPOINT_BYTES_MAX};
 use crate::logs::Log;
+use crate::objects::Objects;
 use crate::queue::{Change, Shared, State, Waiting};
 use crate::read::{self, Wanted};
+use crate::rewrite::{ObjectRewrite, Rewrite};
 use crate::section_read::SectionReader;
+use crate::segment::section::Section;
 use crate::store::Durable;
 
 /// The logs of one broker. When it is dropped, everything that was taken is durable, or refused.
@@ -24,6 +27,9 @@ use crate::store::Durable;
 pub(crate) struct DiskLogs {
     shared: Arc<Shared>,
     sections: SectionReader,
+    objects: Objects,
+    epoch: u64,
+    segment_bytes: usize,
     mover: AbortHandle,
     writer: Option<JoinHandle<()>>,
     /// Held until the writer has ended.
@@ -132,6 +138,53 @@ impl DiskLogs {
         if let Err(why) = kept {
             tracing::debug!(?id, %why, "a checkpoint is not kept");
         }
+    }
+
+    /// The first offset at or after `wanted` where a segment ends.
+    pub(crate) fn rewritable_end(&self, id: LogId, wanted: i64) -> Option<i64> {
+        let state = self.shared.lock();
+        let sections = &state.logs.by_id.get(&id)?.sections;
+        let ends = sections.iter().map(|section| section.facts.next_offset);
+        ends.into_iter().find(|&end| end >= wanted)
+    }
+
+    pub(crate) async fn move_out(&self) {
+        let rolled = {
+            let mut state = self.shared.lock();
+            let nobody = LogId { topic: [0; 16], partition: 0 };
+            self.change(&mut state, nobody, 0, Change::Roll)
+        };
+        let rolled = rolled.unwrap_or_else(Durable::refused).await;
+        if rolled.is_ok() {
+            self.shared.lock().logs.move_all = true;
+            self.settle().await;
+        }
+    }
+
+    pub(crate) fn rewrite(&self, id: LogId, end_offset: i64) -> Result<Rewrite, RewriteError> {
+        let state = self.shared.lock();
+        if let Some(why) = &state.refusal {
+            return Err(why.clone().into());
+        }
+        let log = state.logs.by_id.get(&id).ok_or(RewriteError::UnknownLog(id))?;
+        let is_older = |one: &&Section| one.facts.next_offset <= end_offset;
+        let replaced: Vec<Section> = log.sections.iter().take_while(is_older).copied().collect();
+        if replaced.last().is_none_or(|last| last.facts.next_offset != end_offset) {
+            return Err(RewriteError::Boundary { id, end_offset });
+        }
+        let rewrite = ObjectRewrite {
+            shared: Arc::clone(&self.shared),
+            objects: self.objects.clone(),
+            incarnation: log.incarnation,
+            epoch: self.epoch,
+            segment_bytes: self.segment_bytes,
+            replaced,
+            buffer: Vec::new(),
+            section: None,
+            sections: Vec::new(),
+            written: Vec::new(),
+        };
+        Ok(Rewrite::to_objects(rewrite, id, end_offset))
     }
 
     /// Puts a change behind all others.

@@ -63,6 +63,49 @@ pub enum AppendError {
     Store(#[from] StoreError),
 }
 
+/// The older part of a log was not replaced.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RewriteError {
+    /// No log of this name.
+    #[error("no log {0:?}")]
+    UnknownLog(LogId),
+    /// It does not come behind the batch before it, or reaches beyond the part to replace.
+    #[error("batch at {base_offset} is out of place in what is kept of log {id:?}")]
+    Order {
+        /// The log.
+        id: LogId,
+        /// Where the batch begins.
+        base_offset: i64,
+    },
+    /// The part that is replaced must end as it did, so that no offset is given twice.
+    #[error("what is kept of log {id:?} ends at {next_offset:?}, not at {end_offset}")]
+    End {
+        /// The log.
+        id: LogId,
+        /// Where what is kept ends, if there is anything.
+        next_offset: Option<i64>,
+        /// Where the part ends.
+        end_offset: i64,
+    },
+    /// The log cannot be replaced up to there: no segment ends there, or none does any more.
+    #[error("no segment of log {id:?} ends at {end_offset}")]
+    Boundary {
+        /// The log.
+        id: LogId,
+        /// Where the part was to end.
+        end_offset: i64,
+    },
+    /// An object could not be written.
+    #[error("{why}")]
+    Object {
+        /// What the bucket said.
+        why: String,
+    },
+    /// Nothing is taken any more.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Bytes could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReadError {

@@ -26,6 +26,7 @@ mod piece;
 mod queue;
 mod read;
 mod recover;
+mod rewrite;
 mod section_read;
 mod segment;
 mod store;
@@ -33,8 +34,9 @@ mod wal;
 
 #[cfg(feature = "cloud")]
 pub use bucket::BucketError;
-pub use error::{AppendError, ReadError, StoreError};
+pub use error::{AppendError, ReadError, RewriteError, StoreError};
 pub use extent::{Batch, Checkpoint, Extent, LogId, RecoveredLog, SegmentFacts};
 pub use objects::ObjectPlace;
 pub use options::{OpenError, Recovery, RecoveryReport, StoreOptions};
+pub use rewrite::Rewrite;
 pub use store::{Durable, Store};

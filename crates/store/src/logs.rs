@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::extent::{Batch, Checkpoint, Extent, LogId, SegmentFacts};
 use crate::limits::BATCH_OVERHEAD_BYTES;
 use crate::piece::{Piece, Stretch};
+use crate::rewrite::Rewritten;
 use crate::segment::section::Section;
 use crate::wal::entry::BatchFacts;
 use crate::wal::file_name::FileName;
@@ -24,6 +25,8 @@ pub(crate) struct Logs {
     pub(crate) files: BTreeMap<u64, LogFileState>,
     /// Whether objects may hold something that nothing needs since the last manifest.
     pub(crate) sections_given_up: bool,
+    /// Whether all complete files of the write-ahead log are to be moved, few as they are.
+    pub(crate) move_all: bool,
     /// Whose newest batches are held, in the order of the appends.
     recent: VecDeque<RecentToken>,
     recent_bytes: usize,
@@ -100,6 +103,7 @@ struct Recent {
 struct RecentToken {
     id: LogId,
     incarnation: u64,
+    base_offset: i64,
     bytes: usize,
 }
 
@@ -230,7 +234,8 @@ impl Logs {
             next_offset: batch.next_offset,
             bytes: batch.bytes.clone(),
         });
-        self.recent.push_back(RecentToken { id, incarnation, bytes });
+        let base_offset = batch.base_offset;
+        self.recent.push_back(RecentToken { id, incarnation, base_offset, bytes });
         self.recent_bytes += bytes;
         while self.recent_bytes > self.recent_bytes_max
             && let Some(oldest) = self.recent.pop_front()
@@ -238,6 +243,8 @@ impl Logs {
             self.recent_bytes -= oldest.bytes;
             if let Some(log) = self.by_id.get_mut(&oldest.id)
                 && log.incarnation == oldest.incarnation
+                // What was rewritten is not held any more.
+                && log.recent.front().is_some_and(|one| one.base_offset == oldest.base_offset)
             {
                 log.recent.pop_front();
             }
@@ -296,13 +303,29 @@ impl Logs {
         let unneeded = self.files.values().take(complete).take_while(|file| file.pieces == 0);
         let mut leaving = unneeded.count();
         let bytes = |skip| self.files.values().take(complete).skip(skip).map(|file| file.bytes);
-        if bytes(leaving).sum::<u64>() > log_bytes_max {
+        if self.move_all {
+            leaving = complete;
+        } else if bytes(leaving).sum::<u64>() > log_bytes_max {
             // More than one at a time, so that small parts of logs become one larger one.
             while leaving < complete && bytes(leaving).sum::<u64>() > log_bytes_max / 2 {
                 leaving += 1;
             }
         }
         self.files.keys().nth(leaving).copied()
+    }
+
+    /// The manifest says that the older part of a log is another now.
+    pub(crate) fn rewritten(&mut self, rewritten: &Rewritten) {
+        let Some(log) = self.named(rewritten.id, rewritten.incarnation) else { return };
+        let bytes = |log: &Log| log.sections.iter().map(|one| one.facts.size_bytes).sum::<u64>();
+        log.size_bytes -= bytes(log);
+        log.sections = rewritten.replace(&log.sections, log.durable_start_offset);
+        log.size_bytes += bytes(log);
+        while log.recent.front().is_some_and(|one| one.base_offset < rewritten.end_offset) {
+            log.recent.pop_front();
+        }
+        // What was given up since the manifest was made is still named there.
+        self.sections_given_up = true;
     }
 
     /// What is to be moved out of the files before `stay`, by name of the log.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::error::{AppendError, ReadError};
+use crate::error::{AppendError, ReadError, RewriteError};
 use crate::extent::{Batch, Extent, LogId, SegmentFacts};
 
 /// Batches that make up one segment, in bytes: what retention can delete at once.
@@ -27,6 +27,27 @@ struct Log {
     segments: Vec<SegmentFacts>,
 }
 
+impl Log {
+    fn push(&mut self, batch: Batch) {
+        let bytes = batch.bytes.len() as u64;
+        self.size_bytes += bytes;
+        match self.segments.last_mut() {
+            Some(last) if last.size_bytes + bytes <= SEGMENT_BYTES => {
+                last.next_offset = batch.next_offset;
+                last.size_bytes += bytes;
+                last.max_timestamp_ms = last.max_timestamp_ms.max(batch.max_timestamp_ms);
+            }
+            _ => self.segments.push(SegmentFacts {
+                base_offset: batch.base_offset,
+                next_offset: batch.next_offset,
+                max_timestamp_ms: batch.max_timestamp_ms,
+                size_bytes: bytes,
+            }),
+        }
+        self.batches.insert(batch.base_offset, batch);
+    }
+}
+
 impl MemoryLogs {
     fn lock(&self) -> MutexGuard<'_, HashMap<LogId, Log>> {
         // Every change below is complete or not begun when something can panic.
@@ -45,23 +66,27 @@ impl MemoryLogs {
         if base_offset < end_offset {
             return Err(AppendError::Overlap { id, base_offset, end_offset });
         }
-        let bytes = batch.bytes.len() as u64;
         log.end_offset = batch.next_offset;
-        log.size_bytes += bytes;
-        match log.segments.last_mut() {
-            Some(last) if last.size_bytes + bytes <= SEGMENT_BYTES => {
-                last.next_offset = batch.next_offset;
-                last.size_bytes += bytes;
-                last.max_timestamp_ms = last.max_timestamp_ms.max(batch.max_timestamp_ms);
-            }
-            _ => log.segments.push(SegmentFacts {
-                base_offset,
-                next_offset: batch.next_offset,
-                max_timestamp_ms: batch.max_timestamp_ms,
-                size_bytes: bytes,
-            }),
-        }
-        log.batches.insert(base_offset, batch);
+        log.push(batch);
+        Ok(())
+    }
+
+    /// Replaces what begins before `end_offset`.
+    pub(crate) fn rewrite(
+        &self,
+        id: LogId,
+        end_offset: i64,
+        kept: Vec<Batch>,
+    ) -> Result<(), RewriteError> {
+        let mut logs = self.lock();
+        let log = logs.get_mut(&id).ok_or(RewriteError::UnknownLog(id))?;
+        let newer = log.batches.split_off(&end_offset);
+        log.batches.clear();
+        log.segments.clear();
+        log.size_bytes = 0;
+        let start_offset = log.start_offset;
+        let kept = kept.into_iter().filter(|batch| batch.next_offset > start_offset);
+        kept.chain(newer.into_values()).for_each(|batch| log.push(batch));
         Ok(())
     }
 

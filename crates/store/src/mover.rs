@@ -15,12 +15,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::build::Builder;
-use crate::error::StoreError;
+use crate::error::{RewriteError, StoreError};
 use crate::extent::LogId;
 use crate::limits::{MOVE_INTERVAL, OBJECT_PAUSE_MIN};
 use crate::logs::Log;
 use crate::objects::{self, ObjectError, Objects};
 use crate::queue::Shared;
+use crate::rewrite::Rewritten;
 use crate::segment::manifest::{Manifest, ManifestLog};
 use crate::segment::section::{ObjectName, Section};
 use crate::wal::disk;
@@ -58,7 +59,6 @@ pub(crate) struct Mover {
     dropped: Vec<(u64, ObjectName)>,
     /// Written, and perhaps in no manifest.
     stray: BTreeSet<ObjectName>,
-    object_next: u64,
     /// The newest manifest that is deleted.
     deleted_until: u64,
     /// Perhaps made already: an attempt that seems to fail may have succeeded, so the same one is
@@ -71,6 +71,7 @@ pub(crate) struct Mover {
 struct Pending {
     manifest: Manifest,
     moved: Vec<OfLog>,
+    rewritten: Vec<Rewritten>,
 }
 
 /// Something could not be moved.
@@ -119,7 +120,7 @@ impl Mover {
         let sections = newest.logs.values().flat_map(|log| &log.sections);
         let named = sections.map(|section| section.object).collect();
         let Manifest { number, epoch, author, log_from, .. } = *newest;
-        let (dropped, stray, object_next) = (Vec::new(), BTreeSet::new(), 1);
+        let (dropped, stray) = (Vec::new(), BTreeSet::new());
         Self {
             options,
             shared,
@@ -131,7 +132,6 @@ impl Mover {
             named,
             dropped,
             stray,
-            object_next,
             deleted_until: 0,
             pending: None,
         }
@@ -170,17 +170,40 @@ impl Mover {
     /// Moves what there is to move, and deletes what there is to delete.
     pub(crate) async fn pass(&mut self) -> Result<(), MoveError> {
         if self.pending.is_none() {
-            let prepared = self.prepare().await;
-            if prepared.is_err() {
-                self.shared.lock().logs.sections_given_up = true;
+            let rewritten = self.take_rewritten();
+            let prepared = self.prepare(&rewritten).await;
+            let mut state = self.shared.lock();
+            if let Ok(Some((manifest, moved))) = prepared {
+                state.logs.move_all = false;
+                drop(state);
+                self.pending = Some(Pending { manifest, moved, rewritten });
+            } else {
+                state.logs.sections_given_up |= prepared.is_err();
+                state.logs.move_all &= prepared.is_err();
+                for section in rewritten.iter().flat_map(|one| &one.sections) {
+                    self.stray.remove(&section.object);
+                    state.unnamed.push(section.object);
+                }
+                state.rewritten.splice(..0, rewritten);
+                drop(state);
+                prepared?;
             }
-            self.pending = prepared?;
         }
         let Some(pending) = self.pending.as_ref() else { return self.delete().await };
         commit(&self.objects, &pending.manifest).await?;
-        let Some(Pending { manifest, moved }) = self.pending.take() else { return Ok(()) };
+        let Some(Pending { manifest, moved, rewritten }) = self.pending.take() else {
+            return Ok(());
+        };
         self.committed(&manifest);
-        let unneeded = self.shared.lock().logs.moved(manifest.log_from, &moved);
+        let unneeded = {
+            let mut state = self.shared.lock();
+            rewritten.iter().for_each(|rewritten| state.logs.rewritten(rewritten));
+            state.logs.moved(manifest.log_from, &moved)
+        };
+        for rewritten in rewritten {
+            // Whoever asked may not wait for the answer.
+            let _ = rewritten.done.send(Ok(()));
+        }
         for name in unneeded {
             let path = self.options.directory.join(name.to_string());
             // What is left is found again at the next start.
@@ -191,8 +214,28 @@ impl Mover {
         self.delete().await
     }
 
+    /// What is to replace parts of logs, as far as they are still as they were.
+    fn take_rewritten(&mut self) -> Vec<Rewritten> {
+        let mut state = self.shared.lock();
+        self.stray.extend(std::mem::take(&mut state.unnamed));
+        let all = std::mem::take(&mut state.rewritten);
+        let mut logs = BTreeSet::new();
+        let (fitting, others) = all.into_iter().partition(|one: &Rewritten| {
+            let log = state.logs.find(one.id, one.incarnation);
+            logs.insert(one.id) && log.is_some_and(|log| one.fits(&log.sections))
+        });
+        drop(state);
+        for Rewritten { id, end_offset, done, .. } in others {
+            let _ = done.send(Err(RewriteError::Boundary { id, end_offset }));
+        }
+        fitting
+    }
+
     /// Writes what is to be moved; `None` if there is no need for another manifest.
-    async fn prepare(&mut self) -> Result<Option<Pending>, MoveError> {
+    async fn prepare(
+        &mut self,
+        rewritten: &[Rewritten],
+    ) -> Result<Option<(Manifest, Vec<OfLog>)>, MoveError> {
         let (name, leaving) = {
             let mut state = self.shared.lock();
             let Some(stay) = state.logs.first_to_stay(self.options.log_bytes_max) else {
@@ -201,7 +244,7 @@ impl Mover {
             let given_up = std::mem::take(&mut state.logs.sections_given_up);
             // Until the second manifest without it nothing is deleted.
             let waits = self.dropped.iter().any(|&(dropped_by, _)| dropped_by == self.number);
-            if stay == self.log_from && !given_up && !waits {
+            if stay == self.log_from && !given_up && !waits && rewritten.is_empty() {
                 return Ok(None);
             }
             let Some(file) = state.logs.files.get(&stay) else { return Ok(None) };
@@ -215,7 +258,7 @@ impl Mover {
         if moved_bytes != leaving_bytes {
             return Err(MoveError::Incomplete { leaving_bytes, moved_bytes });
         }
-        Ok(Some(Pending { manifest: self.manifest(name, head, &moved), moved }))
+        Ok(Some((self.manifest(name, head, &moved, rewritten), moved)))
     }
 
     /// What the logs were when a file was begun.
@@ -234,7 +277,7 @@ impl Mover {
     async fn write(&mut self, mut builder: Builder) -> Result<Vec<OfLog>, MoveError> {
         let mut sections = Vec::new();
         loop {
-            let name = ObjectName { epoch: self.epoch, number: self.object_next };
+            let name = ObjectName { epoch: self.epoch, number: self.shared.next_object() };
             let building = tokio::task::spawn_blocking(move || {
                 let built = builder.next_object(name);
                 (builder, built)
@@ -242,7 +285,6 @@ impl Mover {
             let (rest, built) = building.await?;
             builder = rest;
             let Some(built) = built? else { return Ok(sections) };
-            self.object_next += 1;
             self.stray.insert(name);
             self.objects.put_segment(name, built.bytes).await?;
             sections.extend(built.sections);
@@ -250,14 +292,27 @@ impl Mover {
     }
 
     /// The next manifest: the logs as they were when the file was begun, and where they are.
-    fn manifest(&self, from: FileName, head: Marks, moved: &[OfLog]) -> Manifest {
+    fn manifest(
+        &self,
+        from: FileName,
+        head: Marks,
+        moved: &[OfLog],
+        rewritten: &[Rewritten],
+    ) -> Manifest {
         let mut logs = std::collections::BTreeMap::new();
         let state = self.shared.lock();
         for (id, mark) in head.logs {
             let log = state.logs.find(id, mark.incarnation);
-            let there = log.map(|log| log.sections.iter().copied()).into_iter().flatten();
+            let replaces = |one: &&Rewritten| one.id == id && one.incarnation == mark.incarnation;
+            let there = log.map(|log| match rewritten.iter().find(replaces) {
+                Some(one) => one.replace(&log.sections, log.durable_start_offset),
+                None => log.sections.clone(),
+            });
             let checkpoint = log.and_then(|log| log.checkpoint.clone());
-            logs.insert(id, ManifestLog { mark, sections: there.collect(), checkpoint });
+            logs.insert(
+                id,
+                ManifestLog { mark, sections: there.unwrap_or_default().into(), checkpoint },
+            );
         }
         for (id, incarnation, section) in moved {
             let start =

@@ -5,11 +5,13 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::error::StoreError;
+use crate::error::{RewriteError, StoreError};
 use crate::extent::{Batch, Checkpoint, LogId};
 use crate::limits::{GROUP_BYTES_MAX, GROUP_ENTRIES_MAX};
 use crate::logs::{LogFileState, Logs};
 use crate::piece::Stretch;
+use crate::rewrite::Rewritten;
+use crate::segment::section::ObjectName;
 use crate::wal::entry::{BatchFacts, Entry};
 
 /// What all handles of a store and its writer share.
@@ -35,6 +37,12 @@ pub(crate) struct State {
     pub(crate) waiting_bytes: usize,
     /// Why nothing is taken any more.
     pub(crate) refusal: Option<StoreError>,
+    /// To be made part of the next manifest.
+    pub(crate) rewritten: Vec<Rewritten>,
+    /// Objects of rewrites that no manifest names yet, or ever will.
+    pub(crate) unnamed: Vec<ObjectName>,
+    /// Of the next object.
+    object_next: u64,
     closing: bool,
 }
 
@@ -60,6 +68,8 @@ pub(crate) enum Change {
     },
     Remove,
     Checkpoint(Checkpoint),
+    /// The next file of the log is begun before anything else is written.
+    Roll,
     /// Only to be answered in order.
     Nothing,
 }
@@ -80,7 +90,7 @@ impl Waiting {
             Change::Checkpoint(Checkpoint { at_offset, state }) => {
                 Entry::Checkpoint { id, at_offset: *at_offset, state }
             }
-            Change::Nothing => return None,
+            Change::Roll | Change::Nothing => return None,
         })
     }
 
@@ -100,6 +110,9 @@ impl Shared {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             refusal: None,
+            rewritten: Vec::new(),
+            unnamed: Vec::new(),
+            object_next: 1,
             closing: false,
         };
         let (work, room, rolled) = (Condvar::new(), Notify::new(), Notify::new());
@@ -175,7 +188,7 @@ impl Shared {
                 Change::Checkpoint(checkpoint) => {
                     state.logs.checkpointed(id, incarnation, checkpoint);
                 }
-                Change::Create { .. } | Change::Nothing => {}
+                Change::Create { .. } | Change::Roll | Change::Nothing => {}
             }
         }
         drop(state);
@@ -192,6 +205,8 @@ impl Shared {
         let behind = std::mem::take(&mut state.waiting);
         let refused: Vec<Waiting> = group.into_iter().chain(behind).collect();
         state.waiting_bytes -= refused.iter().map(Waiting::bytes).sum::<usize>();
+        // Who waits for them learns it by their end.
+        state.rewritten.clear();
         drop(state);
         for waiting in refused {
             answer(waiting, Err(why.clone()));
@@ -211,6 +226,36 @@ impl Shared {
         state.logs.files.insert(begun.name.number, begun);
         drop(state);
         self.rolled.notify_one();
+    }
+
+    /// The number of an object that has none yet.
+    pub(crate) fn next_object(&self) -> u64 {
+        let mut state = self.lock();
+        let number = state.object_next;
+        state.object_next += 1;
+        number
+    }
+
+    /// What replaces a part of a log is written, and waits for the next manifest.
+    pub(crate) fn rewritten(
+        &self,
+        rewritten: Rewritten,
+        written: &[ObjectName],
+    ) -> Result<(), RewriteError> {
+        let mut state = self.lock();
+        state.unnamed.extend_from_slice(written);
+        if let Some(why) = &state.refusal {
+            return Err(why.clone().into());
+        }
+        state.rewritten.push(rewritten);
+        drop(state);
+        self.rolled.notify_one();
+        Ok(())
+    }
+
+    /// Nothing will ever name these objects.
+    pub(crate) fn abandon(&self, written: &[ObjectName]) {
+        self.lock().unnamed.extend_from_slice(written);
     }
 
     /// Resolves when a file of the log has been completed since the last time.

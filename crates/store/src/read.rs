@@ -48,23 +48,24 @@ pub(crate) async fn read(
 ) -> Result<Bytes, ReadError> {
     let bytes_max = wanted.bytes_max.min(READ_BYTES_MAX);
     let wanted = Wanted { bytes_max, ..wanted };
-    let planned = plan(&shared.lock().logs, wanted)?;
-    match planned {
-        Plan::Memory(batches) => Ok(joined(&batches)),
-        Plan::Files(parts) => {
-            let reading = tokio::task::spawn_blocking(move || read_files(&parts, wanted));
-            reading.await.map_err(|error| failed("the log's files", &error))?
-        }
-        Plan::Section(section) => match sections.read(&section, wanted).await {
-            Ok(bytes) => Ok(bytes),
-            Err(error) => {
-                // What was given up while it was read may have been deleted.
-                if error.is_not_found() {
-                    plan(&shared.lock().logs, wanted)?;
-                }
-                Err(failed("a segment", &error))
+    let mut missing: Option<Section> = None;
+    loop {
+        let planned = plan(&shared.lock().logs, wanted)?;
+        let section = match planned {
+            Plan::Memory(batches) => return Ok(joined(&batches)),
+            Plan::Files(parts) => {
+                let reading = tokio::task::spawn_blocking(move || read_files(&parts, wanted));
+                return reading.await.map_err(|error| failed("the log's files", &error))?;
             }
-        },
+            Plan::Section(section) => section,
+        };
+        match sections.read(&section, wanted).await {
+            // What was given up, moved or rewritten while it was read may have been deleted.
+            Err(error) if error.is_not_found() && missing != Some(section) => {
+                missing = Some(section);
+            }
+            read => return read.map_err(|error| failed("a segment", &error)),
+        }
     }
 }
 

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::disk_logs::DiskLogs;
-use crate::error::{AppendError, ReadError, StoreError};
+use crate::error::{AppendError, ReadError, RewriteError, StoreError};
 use crate::extent::{Batch, Checkpoint, Extent, LogId, SegmentFacts};
 use crate::memory::MemoryLogs;
 use crate::options::{OpenError, Recovery, StoreOptions};
 use crate::read::Wanted;
+use crate::rewrite::Rewrite;
 use crate::wal::disk::{Disk, SystemDisk};
 
 /// Resolves when what was done is durable, in the order in which things were done.
@@ -188,6 +189,35 @@ impl Store {
                 Durable::now()
             }
             Backend::Disk(logs) => logs.remove(id),
+        }
+    }
+
+    /// The first offset at or after `wanted` up to which a log may be rewritten now; `None` if what
+    /// is there has not been moved to segments yet.
+    pub fn rewritable_end(&self, id: LogId, wanted: i64) -> Option<i64> {
+        match &self.logs {
+            Backend::Memory(_) => Some(wanted),
+            Backend::Disk(logs) => logs.rewritable_end(id, wanted),
+        }
+    }
+
+    /// Moves what is durable to segments, all of it and now. It would be later, and together with
+    /// more; this costs a part of each log, small as it may be.
+    pub async fn move_out(&self) {
+        if let Backend::Disk(logs) = &self.logs {
+            logs.move_out().await;
+        }
+    }
+
+    /// Begins to replace all of a log before `end_offset`, which
+    /// [`rewritable_end`](Self::rewritable_end) gave. One rewrite of a log at a time.
+    ///
+    /// # Errors
+    /// If there is no such log, or no segment of it ends there, or nothing is taken any more.
+    pub fn rewrite(&self, id: LogId, end_offset: i64) -> Result<Rewrite, RewriteError> {
+        match &self.logs {
+            Backend::Memory(logs) => Ok(Rewrite::in_memory(Arc::clone(logs), id, end_offset)),
+            Backend::Disk(logs) => logs.rewrite(id, end_offset),
         }
     }
 

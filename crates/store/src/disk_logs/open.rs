@@ -87,8 +87,17 @@ impl DiskLogs {
         let mover_options = MoverOptions { directory, segment_bytes, log_bytes_max };
         let mover = Mover::new(mover_options, Arc::clone(&shared), objects.clone(), &manifest);
         let mover = tokio::spawn(mover.run()).abort_handle();
-        let sections = SectionReader::new(objects);
-        Ok((Self { shared, sections, mover, writer: Some(writer), _lock: lock }, recovery))
+        let logs = Self {
+            shared,
+            sections: SectionReader::new(objects.clone()),
+            objects,
+            epoch: manifest.epoch,
+            segment_bytes,
+            mover,
+            writer: Some(writer),
+            _lock: lock,
+        };
+        Ok((logs, recovery))
     }
 }
 

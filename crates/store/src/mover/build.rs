@@ -7,12 +7,9 @@ use bytes::Bytes;
 
 use super::{MoveError, OfLog};
 use crate::logs::{Leaving, LeavingPart};
-use crate::segment::section::{ObjectName, SectionBuilder, walk};
+use crate::segment::section::{OBJECT_MAGIC, ObjectName, SectionBuilder, walk};
 use crate::wal::entry::{self, Entry};
 use crate::wal::file_name::FileName;
-
-/// "farlogsg" and the number of this format.
-const MAGIC: &[u8; 12] = b"farlogsg\0\0\0\x01";
 
 /// Makes one object after the other.
 #[derive(Debug)]
@@ -40,7 +37,7 @@ impl Builder {
 
     /// `None` when everything has been built.
     pub(super) fn next_object(&mut self, name: ObjectName) -> Result<Option<Built>, MoveError> {
-        let mut bytes = MAGIC.to_vec();
+        let mut bytes = OBJECT_MAGIC.to_vec();
         let mut sections = Vec::new();
         while let Some(log) = self.logs.front() {
             let (id, incarnation) = (log.id, log.incarnation);

@@ -6,6 +6,9 @@ use crate::fields::Fields;
 use crate::limits::BLOCK_BYTES;
 use crate::wal::entry::BatchFacts;
 
+/// What an object with sections begins with: "farlogsg" and the number of this format.
+pub(crate) const OBJECT_MAGIC: &[u8; 12] = b"farlogsg\0\0\0\x01";
+
 /// Bytes of an index entry: base offset, position, checksum.
 const INDEX_ENTRY_BYTES: usize = 16;
 

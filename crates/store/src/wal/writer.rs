@@ -13,7 +13,7 @@ use crate::chance::fresh;
 use crate::error::StoreError;
 use crate::logs::LogFileState;
 use crate::piece::Stretch;
-use crate::queue::{Shared, Waiting};
+use crate::queue::{Change, Shared, Waiting};
 
 /// Parts of one system call: the system takes no more at once.
 const PARTS_MAX: usize = 1024;
@@ -123,7 +123,9 @@ impl Writer {
 
     /// Makes a group durable and says where in the file each entry is.
     fn write(&mut self, shared: &Shared, group: &[Waiting]) -> Result<Vec<Stretch>, StoreError> {
-        if self.position - self.head_bytes >= self.options.log_file_bytes {
+        let wanted = group.iter().any(|waiting| matches!(waiting.change, Change::Roll));
+        let written_bytes = self.position - self.head_bytes;
+        if written_bytes >= self.options.log_file_bytes || wanted && written_bytes > 0 {
             self.roll(shared)?;
         }
         let mut together = Group::default();

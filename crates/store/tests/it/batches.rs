@@ -1,7 +1,7 @@
 //! Batches whose bytes say which they are.
 
 use bytes::Bytes;
-use farlog_store::{Batch, LogId, Store, StoreOptions};
+use farlog_store::{Batch, LogId, RewriteError, Store, StoreOptions};
 use farlog_wire::records::{BATCH_HEADER_BYTES, BatchHeader};
 
 pub(crate) fn log(number: u8) -> LogId {
@@ -44,6 +44,29 @@ pub(crate) async fn read_all(store: &Store, id: LogId, offset: i64, step_bytes: 
         all.extend_from_slice(&some);
     }
     all
+}
+
+/// Replaces all before `end_offset` by those batches whose base offset is to be kept, and the last
+/// one.
+pub(crate) async fn rewrite(
+    store: &Store,
+    id: LogId,
+    end_offset: i64,
+    keep: impl Fn(i64) -> bool,
+) -> Result<(), RewriteError> {
+    let mut rewrite = store.rewrite(id, end_offset)?;
+    let mut at = store.extent(id).unwrap().start_offset;
+    while at < end_offset {
+        let Ok(bytes) = store.read(id, at, 1, true).await else { break };
+        at = next_offset(&bytes);
+        let base_offset = i64::from_be_bytes(bytes[..8].try_into().unwrap());
+        let max_timestamp_ms = base_offset * 10;
+        if keep(base_offset) || at == end_offset {
+            let batch = Batch { base_offset, next_offset: at, max_timestamp_ms, bytes };
+            rewrite.push(batch).await?;
+        }
+    }
+    rewrite.finish().await
 }
 
 /// The offset after the last batch.

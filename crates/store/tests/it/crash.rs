@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use farlog_store::{Store, StoreOptions};
 
-use crate::batches::{batch, log, next_offset, read_all};
+use crate::batches::{batch, log, next_offset, read_all, rewrite};
 
 const DIRECTORY: &str = "FARLOG_STORE_CRASH_DIRECTORY";
 const LOGS: u8 = 3;
@@ -48,6 +48,13 @@ async fn write(store: Store, number: u8) {
             trimmed.await.unwrap();
         }
         appended.await.unwrap();
+        if extent.end_offset % 600 == 0
+            && let Some(end) = store.rewritable_end(id, extent.start_offset + 1)
+        {
+            // Everything is kept, so that whoever looks later can tell what is missing. Nothing is
+            // left to rewrite if it was all trimmed meanwhile.
+            let _ = rewrite(&store, id, end, |_| true).await;
+        }
         let mut out = std::io::stdout().lock();
         writeln!(out, "durable {number} {}", extent.end_offset + 2).unwrap();
         out.flush().unwrap();

@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod figures;
 mod model;
+mod rewrite;
 #[cfg(feature = "cloud")]
 mod s3;
 #[cfg(feature = "cloud")]

@@ -3,7 +3,7 @@
 use farlog_store::{Checkpoint, Store, StoreOptions};
 use proptest::prelude::*;
 
-use crate::batches::{batch, log, next_offset, read_all, small};
+use crate::batches::{batch, log, next_offset, read_all, rewrite, small};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -34,6 +34,12 @@ enum Step {
     Checkpoint {
         log: u8,
     },
+    /// Of its older half or all of it, keeping every so manieth batch.
+    Rewrite {
+        log: u8,
+        at: i64,
+        every: i64,
+    },
     Settle,
     Reopen,
 }
@@ -52,7 +58,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         ),
         2 => (log.clone(), 0_i64..=16).prop_map(|(log, at)| Step::Trim { log, at }),
         1 => log.clone().prop_map(|log| Step::Remove { log }),
-        2 => log.prop_map(|log| Step::Checkpoint { log }),
+        2 => log.clone().prop_map(|log| Step::Checkpoint { log }),
+        3 => (log, 0_i64..=16, 1_i64..4).prop_map(|(log, at, every)| {
+            Step::Rewrite { log, at, every }
+        }),
         1 => Just(Step::Settle),
         1 => Just(Step::Reopen),
     ];
@@ -106,6 +115,13 @@ impl Pair {
                 let state = format!("{id} at {}", extent.end_offset).into();
                 let checkpoint = Checkpoint { at_offset: extent.end_offset, state };
                 self.disk().checkpoint(log(id), checkpoint);
+            }
+            Step::Rewrite { log: id, at, every } => {
+                let Some(offset) = self.offset(id, at) else { return };
+                let Some(end) = self.disk().rewritable_end(log(id), offset) else { return };
+                let keep = |base_offset| base_offset % every == 0;
+                rewrite(self.disk(), log(id), end, keep).await.unwrap();
+                rewrite(&self.memory, log(id), end, keep).await.unwrap();
             }
             Step::Settle => self.disk().settle().await,
             Step::Reopen => self.reopen().await,
