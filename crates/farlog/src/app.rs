@@ -4,6 +4,7 @@
 //! app is built, work starts when it is run, and every way out says how it ended.
 
 pub mod clusters;
+pub mod embedded;
 pub mod links;
 pub mod memory;
 pub mod published;
@@ -28,6 +29,7 @@ use crate::http::{BindError, HttpServer, Listen};
 use crate::progress::Progress;
 use crate::settings::topology::{LinkLimits, Topology};
 use clusters::SharedCluster;
+use embedded::{EmbeddedCluster, EmbeddedError};
 use memory::{PROCESS_MEMORY_BYTES, Share};
 use rotation::Rotation;
 use signals::StopSignal;
@@ -66,14 +68,23 @@ pub enum BuildError {
         /// What is wrong with them.
         source: TlsOptionsError,
     },
+    /// A cluster that is to live in this process cannot be started.
+    #[error("cluster {alias}: {source}")]
+    Embedded {
+        /// The cluster.
+        alias: String,
+        /// Why.
+        source: Box<EmbeddedError>,
+    },
     /// The address for metrics and health cannot be taken.
     #[error(transparent)]
     Bind(#[from] BindError),
 }
 
-/// Built: addresses are taken, nothing is contacted yet.
+/// Built: addresses are taken, embedded clusters serve, nothing is contacted yet.
 #[derive(Debug)]
 pub struct App {
+    embedded: Vec<(String, EmbeddedCluster)>,
     supervisor: Supervisor,
     rotation: Option<Rotation>,
     statuses: Statuses,
@@ -88,7 +99,7 @@ impl BuildError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Tls { .. } => Exit::Usage,
-            Self::Bind(_) => Exit::Machine,
+            Self::Embedded { .. } | Self::Bind(_) => Exit::Machine,
         }
     }
 }
@@ -134,7 +145,8 @@ impl App {
         let nudge = supervisor.nudge();
         let rotation =
             settings_file.map(|file| Rotation::new(file, &topology.clusters, &clusters, nudge));
-        Ok(Self { supervisor, rotation, statuses, server, live })
+        let embedded = open_embedded(&topology).await?;
+        Ok(Self { embedded, supervisor, rotation, statuses, server, live })
     }
 
     /// Where metrics and health are served, if they are.
@@ -165,12 +177,35 @@ impl App {
         if let Err(error) = progress.await {
             tracing::error!(%error, "the progress task failed");
         }
+        // Last of all: links drain into them.
+        for (alias, cluster) in self.embedded {
+            if let Err(error) = cluster.stop().await {
+                tracing::error!(alias, %error, "an embedded cluster failed");
+            }
+        }
         if let Some(serving) = serving {
             // A client that keeps its connection open must not keep the process alive.
             serving.abort();
         }
         exit
     }
+}
+
+/// Starts the clusters that live in this process.
+async fn open_embedded(topology: &Topology) -> Result<Vec<(String, EmbeddedCluster)>, BuildError> {
+    let mut open = Vec::new();
+    for (alias, cluster) in &topology.clusters {
+        let Some(settings) = &cluster.embedded else { continue };
+        let opened = EmbeddedCluster::open(settings).await;
+        let opened = opened.map_err(|source| BuildError::Embedded {
+            alias: alias.clone(),
+            source: Box::new(source),
+        })?;
+        let (address, data) = (opened.address(), settings.data.display());
+        tracing::info!("cluster {alias} is embedded: at {address}, data in {data}");
+        open.push((alias.clone(), opened));
+    }
+    Ok(open)
 }
 
 fn tell_memory(shares: &[Share]) {

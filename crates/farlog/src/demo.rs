@@ -14,13 +14,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use farlog_broker::{Broker, BrokerOptions};
+use farlog_broker::BrokerOptions;
 use farlog_client::{Cluster, ClusterOptions, ServerAddress};
 use farlog_link::Clock;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
+use crate::app::embedded::EmbeddedCluster;
 use crate::app::signals::StopSignal;
 use crate::app::{App, AppOptions};
 use crate::exit::Exit;
@@ -54,13 +54,6 @@ pub struct DemoError {
     what: String,
 }
 
-/// One embedded cluster.
-struct Embedded {
-    bootstrap: String,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
 /// The settings file, which others may read while the demo runs.
 struct SettingsFile {
     directory: PathBuf,
@@ -86,9 +79,10 @@ pub async fn run(
     mut signals: mpsc::Receiver<StopSignal>,
 ) -> Result<Exit, DemoError> {
     let begun = Instant::now();
-    let (source, target) = (Embedded::start().await?, Embedded::start().await?);
-    let file = SettingsFile::write(&shop::settings(&source.bootstrap, &target.bootstrap))?;
-    let producer = connect(&source.bootstrap).await?;
+    let (source, target) = (start().await?, start().await?);
+    let (from, to) = (source.address().to_string(), target.address().to_string());
+    let file = SettingsFile::write(&shop::settings(&from, &to))?;
+    let producer = connect(&from).await?;
     shop::open(&producer).await?;
     let app = App::build(app_options(file.topology()?)).await;
     let app = app.map_err(DemoError::doing("cannot build the link"))?;
@@ -99,12 +93,12 @@ pub async fn run(
     let (closing, closed) = watch::channel(false);
     let load = Load::new(producer, options.records_per_second, tally.clone());
     let load = tokio::spawn(load.run(closed));
-    let mut followers = follower::follow(&target.bootstrap, &tally);
+    let mut followers = follower::follow(&to, &tally);
     let guide = Guide {
         settings: &file.path,
         farlog: &std::env::current_exe().unwrap_or_else(|_| PathBuf::from("farlog")),
-        source: source.bootstrap.clone(),
-        target: target.bootstrap.clone(),
+        source: from.clone(),
+        target: to.clone(),
         metrics,
     };
     say(&format!("{guide}ready in {} ms\n", begun.elapsed().as_millis()))?;
@@ -119,8 +113,8 @@ pub async fn run(
     // A link that has ended by itself is told by its exit.
     let _ = stop_app.send(StopSignal::Terminate).await;
     let exit = mirroring.await.map_err(DemoError::doing("the link failed"))?;
-    source.stop().await?;
-    target.stop().await?;
+    stop(source).await?;
+    stop(target).await?;
     say(&format!("\n{}\n", tally.summary()))?;
     drained?;
     Ok(exit)
@@ -203,19 +197,13 @@ fn say(text: &str) -> Result<(), DemoError> {
     said.map_err(DemoError::doing("cannot write to standard output"))
 }
 
-impl Embedded {
-    async fn start() -> Result<Self, DemoError> {
-        let broker = Broker::open(BrokerOptions::in_memory(loopback())).await;
-        let broker = broker.map_err(DemoError::doing("cannot start a cluster"))?;
-        let bootstrap = broker.handle().address().to_string();
-        let (stop, stopping) = watch::channel(false);
-        Ok(Self { bootstrap, stop, task: tokio::spawn(broker.run(stopping)) })
-    }
+async fn start() -> Result<EmbeddedCluster, DemoError> {
+    let started = EmbeddedCluster::start(BrokerOptions::in_memory(loopback())).await;
+    started.map_err(DemoError::doing("cannot start a cluster"))
+}
 
-    async fn stop(self) -> Result<(), DemoError> {
-        self.stop.send_replace(true);
-        self.task.await.map_err(DemoError::doing("a cluster failed"))
-    }
+async fn stop(cluster: EmbeddedCluster) -> Result<(), DemoError> {
+    cluster.stop().await.map_err(DemoError::doing("a cluster failed"))
 }
 
 impl SettingsFile {

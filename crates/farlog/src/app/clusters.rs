@@ -126,6 +126,7 @@ mod tests {
             client_id: Some("mirror".to_owned()),
             location: None,
             jurisdiction: None,
+            embedded: None,
         }
     }
 

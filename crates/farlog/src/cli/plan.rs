@@ -16,7 +16,7 @@ use crate::app::clusters::{self, SharedCluster};
 use crate::app::links;
 use crate::render::plan::{LinkPlanView, PlanView};
 use crate::render::{self, OutputFormat};
-use crate::settings::topology::{LinkSettings, Topology};
+use crate::settings::topology::{ClusterSettings, LinkSettings, Topology};
 use crate::settings::{LoadOptions, load_file};
 
 /// Arguments of `farlog plan`.
@@ -75,7 +75,7 @@ async fn plan(topology: &Topology) -> (PlanView, Outcome) {
     for link in &topology.links {
         let mut view =
             LinkPlanView::new(&link.name, &link.source, &link.target, describe_link(link));
-        if let Err((exit, why)) = plan_one(link, &clusters, &mut view).await {
+        if let Err((exit, why)) = plan_one(topology, link, &clusters, &mut view).await {
             outcome = exit;
             view.error = why;
         }
@@ -87,15 +87,17 @@ async fn plan(topology: &Topology) -> (PlanView, Outcome) {
 type Clusters<'t> = BTreeMap<&'t str, Result<Arc<SharedCluster>, String>>;
 
 async fn plan_one(
+    topology: &Topology,
     link: &LinkSettings,
     clusters: &Clusters<'_>,
     view: &mut LinkPlanView,
 ) -> Result<(), (Outcome, String)> {
     let connect = async |alias: &str| {
+        let hint = topology.clusters.get(alias).map_or("", ClusterSettings::when_unreachable);
         let cluster = clusters.get(alias).cloned();
         let cluster = cluster.unwrap_or_else(|| Err(format!("no cluster is called {alias}")));
         let cluster = cluster.map_err(|why| (Outcome::Usage, why))?;
-        let unavailable = |error| (Outcome::Unavailable, format!("cluster {alias}: {error}"));
+        let unavailable = |error| (Outcome::Unavailable, format!("cluster {alias}: {error}{hint}"));
         cluster.get().await.map_err(unavailable)
     };
     let (source, target) = (connect(&link.source).await?, connect(&link.target).await?);

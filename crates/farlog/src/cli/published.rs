@@ -116,8 +116,8 @@ async fn ask(topology: &Topology, clock: &Clock) -> io::Result<Found> {
         let published = match ask_one(settings).await {
             Ok(published) => Some(published),
             Err(error) => {
-                let target = &link.target;
-                writeln!(io::stderr(), "error: cluster {target} cannot be asked: {error}")?;
+                let (target, hint) = (&link.target, settings.when_unreachable());
+                writeln!(io::stderr(), "error: cluster {target} cannot be asked: {error}{hint}")?;
                 outcome = Outcome::Unavailable;
                 None
             }

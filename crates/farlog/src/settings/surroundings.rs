@@ -19,6 +19,9 @@ pub trait Surroundings {
     /// # Errors
     /// If it cannot be read or is larger than [`FILE_BYTES_MAX`].
     fn file(&self, path: &str) -> io::Result<Vec<u8>>;
+
+    /// Where a path of the settings file leads: a relative one starts at that file's folder.
+    fn path(&self, path: &str) -> PathBuf;
 }
 
 /// The process's own environment and the file system.
@@ -40,7 +43,11 @@ impl Surroundings for Process {
     }
 
     fn file(&self, path: &str) -> io::Result<Vec<u8>> {
-        read_bounded(&self.folder.join(path))
+        read_bounded(&Surroundings::path(self, path))
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
     }
 }
 
@@ -74,5 +81,9 @@ impl Surroundings for Imagined {
 
     fn file(&self, path: &str) -> io::Result<Vec<u8>> {
         self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(path)
     }
 }

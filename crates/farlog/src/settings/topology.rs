@@ -5,6 +5,8 @@ mod client;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use farlog_link::topics::{ConfigSyncPolicy, TopicSelection};
@@ -22,7 +24,7 @@ pub struct Topology {
 }
 
 /// How to reach one cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterSettings {
     /// Never empty.
     pub bootstrap_servers: Vec<ServerAddress>,
@@ -34,6 +36,21 @@ pub struct ClusterSettings {
     pub location: Option<String>,
     /// Whose law applies.
     pub jurisdiction: Option<String>,
+    /// For a cluster that lives inside Farlog.
+    pub embedded: Option<EmbeddedSettings>,
+}
+
+/// A cluster that lives inside Farlog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddedSettings {
+    /// Folder of its data.
+    pub data: PathBuf,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What its clients are told; `None` for the address listened on.
+    pub advertised: Option<ServerAddress>,
+    /// Whether the disk must have a record before it is acknowledged.
+    pub fsync: bool,
 }
 
 /// `host:port`; an IPv6 host without its brackets.

@@ -2,6 +2,7 @@
 
 mod clusters;
 pub mod document;
+mod embedded;
 mod links;
 pub mod model;
 mod strict;

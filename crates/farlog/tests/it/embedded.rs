@@ -1,5 +1,6 @@
-//! `farlog broker`, killed again and again under load.
+//! `farlog broker`, killed again and again under load; and embedded clusters of a settings file.
 
+use std::ops::Not as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,15 +8,16 @@ use farlog_client::admin::NewTopic;
 use farlog_client::{Cluster, ClusterOptions, FetchOptions, ServerAddress, TopicPartition};
 use farlog_testkit::history::random::Random;
 use farlog_testkit::ports::PortLease;
-use farlog_testkit::process::{Program, Supervised};
+use farlog_testkit::process::{Program, Signal, Supervised};
 use farlog_testkit::scratch::Scratch;
 use farlog_wire::records::{BatchWriter, OutgoingBatch, ProducerStamp, batches, records};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::binary::{FARLOG, PATIENCE};
+use crate::binary::{FARLOG, PATIENCE, Place, farlog};
 
 const KILLS: usize = 100;
+const POLL: Duration = Duration::from_millis(20);
 const PARTITIONS: i32 = 3;
 const RECORDS_PER_BATCH: u64 = 5;
 
@@ -85,6 +87,64 @@ async fn numbers(cluster: &Cluster, partition: i32, end: u64) -> Vec<u64> {
         }
     }
     numbers
+}
+
+/// Both ends of a link live in the process that mirrors; other commands find them, and a restart
+/// finds what was there.
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_of_a_settings_file_may_be_embedded() {
+    let (from, to) = (PortLease::take().unwrap(), PortLease::take().unwrap());
+    let (source, target) = (from.address(), to.address());
+    let settings = format!(
+        "version: 1\n\
+         clusters:\n  \
+           here: {{ embedded: {{ data: ./data/here, listen: \"{source}\" }} }}\n  \
+           there: {{ embedded: {{ data: ./data/there, listen: \"{target}\", fsync: false }} }}\n\
+         links:\n  over: {{ source: here, target: there, topics: [numbers] }}\n"
+    );
+    let place = Place::new("farlog.yaml", &settings);
+    let unreachable = farlog(&["lag", place.file()]);
+    let said = String::from_utf8_lossy(&unreachable.stderr).into_owned();
+    assert!(said.contains("it is embedded: it serves while `farlog run` does"), "{said}");
+
+    let mut mirrored = 0;
+    for start in ["first", "second"] {
+        let mut instance = place.run(start, &[]);
+        instance.until("the links", |instance| instance.log().contains("farlog is running"));
+        let (here, there) = (connect(&from).await, connect(&to).await);
+        if start == "first" {
+            let topic = NewTopic {
+                name: "numbers".to_owned(),
+                partitions: Some(1),
+                replication_factor: Some(1),
+                configs: Default::default(),
+            };
+            here.create_topics(&[topic], false).await.unwrap();
+        }
+        let producer_id = here.init_producer_id().await.unwrap().producer_id;
+        let numbers_topic = TopicPartition::new("numbers", 0);
+        let produced = here.produce_batch(&numbers_topic, &batch(producer_id, 0)).await.unwrap();
+        assert_eq!(produced.base_offset, i64::try_from(mirrored).unwrap());
+        mirrored += RECORDS_PER_BATCH;
+        // Until then the mirror may not even be there.
+        let arrived = async {
+            while there
+                .fetch(&numbers_topic, mirrored as i64 - 1, &FetchOptions::default())
+                .await
+                .is_ok_and(|fetched| !fetched.records.is_empty())
+                .not()
+            {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let arrived = tokio::time::timeout(PATIENCE, arrived).await;
+        assert!(arrived.is_ok(), "nothing was mirrored:\n{}", instance.log());
+        assert!(farlog(&["lag", place.file()]).status.success());
+        let again: Vec<u64> = (0..mirrored).map(|number| number % RECORDS_PER_BATCH).collect();
+        assert_eq!(numbers(&there, 0, mirrored).await, again);
+        instance.process.signal(Signal::Terminate).unwrap();
+        assert_eq!(instance.exit_code(), Some(0), "{}", instance.log());
+    }
 }
 
 /// Idempotent producers of three partitions, and a hundred kill -9 at random moments: every

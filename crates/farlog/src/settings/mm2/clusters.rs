@@ -35,6 +35,7 @@ pub(super) fn compile(
                 client_id: client.client_id,
                 location: None,
                 jurisdiction: None,
+                embedded: None,
             },
         );
     }

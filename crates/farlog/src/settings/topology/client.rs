@@ -8,6 +8,14 @@ use farlog_client::{ClusterOptions, ServerAddress};
 use super::{ClusterSettings, SaslMechanism, TlsSettings};
 
 impl ClusterSettings {
+    /// What to add when it cannot be reached; often empty.
+    pub fn when_unreachable(&self) -> &'static str {
+        match self.embedded {
+            Some(_) => "; it is embedded: it serves while `farlog run` does",
+            None => "",
+        }
+    }
+
     /// Options to connect with; what the settings leave open has the client's defaults.
     ///
     /// Reads the operating system's certificate authorities where none are given.

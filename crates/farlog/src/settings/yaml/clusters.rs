@@ -10,8 +10,8 @@ use super::super::security::{
 use super::super::surroundings::Surroundings;
 use super::super::topology::ClusterSettings;
 use super::super::values;
-use super::Document;
 use super::model::Cluster;
+use super::{Document, embedded};
 
 pub(super) fn compile(
     document: &Document,
@@ -32,6 +32,7 @@ pub(super) fn compile(
             clusters.insert(alias.clone(), compiled);
         }
     }
+    embedded::keep_apart(document, &clusters, report);
     clusters
 }
 
@@ -42,6 +43,9 @@ fn compile_one(
     surroundings: &dyn Surroundings,
     report: &mut Report,
 ) -> ClusterSettings {
+    if let Some(embedded) = &cluster.embedded {
+        return embedded::compile(document, alias, cluster, embedded, surroundings, report);
+    }
     let mut properties = ClientProperties::new();
     if let Some(path) = &cluster.client_properties {
         let place = document.place(&["clusters", alias, "client-properties"]);
@@ -57,8 +61,7 @@ fn compile_one(
         // The walk has reported those that are wrong.
         bootstrap_servers.extend(values::server_address(&address.0));
     }
-    let refused = document.has(&["clusters", alias, "bootstrap-servers"])
-        || document.has(&["clusters", alias, "embedded"]);
+    let refused = document.has(&["clusters", alias, "bootstrap-servers"]);
     if bootstrap_servers.is_empty() {
         bootstrap_servers = client.bootstrap_servers;
         if bootstrap_servers.is_empty() && !refused {
@@ -74,6 +77,7 @@ fn compile_one(
         client_id: client.client_id,
         location: cluster.location.clone(),
         jurisdiction: cluster.jurisdiction.clone(),
+        embedded: None,
     }
 }
 

@@ -53,8 +53,7 @@ pub struct Cluster {
     /// of client properties, or `username:password` for SASL (over TLS with SCRAM-SHA-512, unless
     /// `client-properties` says otherwise). Wins over `client-properties`.
     pub credentials: Option<String>,
-    /// Run the cluster inside Farlog.
-    #[schemars(extend("x-not-yet" = "name the brokers of a Kafka cluster in `bootstrap-servers`"))]
+    /// Run the cluster inside Farlog: it is there while `farlog run` runs with this file.
     pub embedded: Option<Embedded>,
 }
 
@@ -62,8 +61,18 @@ pub struct Cluster {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Embedded {
-    /// Folder of its data.
+    /// Folder of its data, made if it is not there. A relative path starts at this file's folder.
     pub data: String,
+    /// Where it listens, as `IP:port`. Two embedded clusters need two ports.
+    #[schemars(extend("default" = "127.0.0.1:9092"))]
+    pub listen: Option<Address>,
+    /// What its clients are told to connect to, as `host:port`; without it the address that it
+    /// listens on.
+    pub advertised: Option<Address>,
+    /// Acknowledge records when the disk has them. Without, they survive a kill of the process,
+    /// but not of the machine.
+    #[schemars(extend("default" = true))]
+    pub fsync: Option<bool>,
 }
 
 /// One one-way flow from a source to a target cluster.
