@@ -48,7 +48,7 @@ const INT_MAX: i64 = i32::MAX as i64;
 const BOOLEANS: Check = Check::OneOf(&["true", "false"]);
 
 /// All of them, by name.
-pub(crate) const DEFINITIONS: &[Definition] = &[
+const DEFINITIONS: &[Definition] = &[
     define("cleanup.policy", Kind::List, "delete", Check::SomeOf(&["delete", "compact"])),
     define(
         "compression.type",
@@ -57,6 +57,8 @@ pub(crate) const DEFINITIONS: &[Definition] = &[
         Check::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
     ),
     define("delete.retention.ms", Kind::Long, "86400000", Check::Between(0, i64::MAX)),
+    // Ours: see docs/broker.md.
+    define("farlog.offsets", Kind::Text, "assigned", Check::OneOf(&["assigned", "given"])),
     define("file.delete.delay.ms", Kind::Long, "60000", Check::Between(0, i64::MAX)),
     define("flush.messages", Kind::Long, "9223372036854775807", Check::Between(1, i64::MAX)),
     define("flush.ms", Kind::Long, "9223372036854775807", Check::Between(0, i64::MAX)),
@@ -102,6 +104,16 @@ pub(crate) enum TimestampType {
     LogAppendTime,
 }
 
+/// Who says where a batch comes to lie (`farlog.offsets`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offsets {
+    /// The broker: at the end of the log, as Kafka has it.
+    Assigned,
+    /// Who produces: at the batch's base offset, behind the end of the log or further on. What lies
+    /// between stays empty.
+    Given,
+}
+
 /// The configs of one topic, with what the broker asks on every append ready at hand.
 #[derive(Clone, Debug)]
 pub(crate) struct TopicConfigs {
@@ -110,6 +122,7 @@ pub(crate) struct TopicConfigs {
     pub(crate) timestamp_type: TimestampType,
     pub(crate) timestamp_before_max_ms: i64,
     pub(crate) timestamp_after_max_ms: i64,
+    pub(crate) offsets: Offsets,
     pub(crate) is_compacted: bool,
     pub(crate) is_deleted: bool,
     /// How batches are kept; `None` as they come.
@@ -228,6 +241,10 @@ impl TopicConfigs {
             timestamp_type,
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
+            offsets: match value_of(&set, "farlog.offsets") {
+                "given" => Offsets::Given,
+                _ => Offsets::Assigned,
+            },
             is_compacted: policy("compact"),
             is_deleted: policy("delete"),
             compression: codec,
@@ -238,6 +255,14 @@ impl TopicConfigs {
     /// What was set on the topic itself.
     pub(crate) fn set(&self) -> &BTreeMap<String, String> {
         &self.set
+    }
+
+    /// The configs to describe: Kafka's, and of ours those that are set.
+    pub(crate) fn described(&self) -> impl Iterator<Item = &'static Definition> {
+        let is_shown = |definition: &&Definition| {
+            !definition.name.starts_with("farlog.") || self.set.contains_key(definition.name)
+        };
+        DEFINITIONS.iter().filter(is_shown)
     }
 
     /// The value in force.

@@ -17,7 +17,6 @@ use farlog_wire::{ErrorCode, VersionRange};
 use super::RequestContext;
 use super::describe_configs::{SOURCE_TOPIC, source_of_default};
 use crate::catalog::{NewTopic, Refusal, Topic};
-use crate::topic_configs::DEFINITIONS;
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 2, max: 7 };
 
@@ -129,7 +128,7 @@ fn partitions(context: &RequestContext, topic: &CreatableTopic) -> Result<i32, R
 }
 
 fn configs_of(topic: &Topic) -> Vec<CreatableTopicConfigs> {
-    let described = DEFINITIONS.iter().map(|definition| CreatableTopicConfigs {
+    let described = topic.configs.described().map(|definition| CreatableTopicConfigs {
         name: definition.name.to_owned(),
         value: Some(topic.configs.value(definition.name).to_owned()),
         read_only: false,

@@ -16,7 +16,7 @@ use farlog_wire::{ErrorCode, VersionRange};
 
 use super::RequestContext;
 use crate::catalog::{Refusal, Topic};
-use crate::topic_configs::{DEFINITIONS, Definition, Kind};
+use crate::topic_configs::{Definition, Kind};
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 1, max: 4 };
 
@@ -87,7 +87,7 @@ fn describe(
 }
 
 fn topic_configs(topic: &Topic, synonyms: bool) -> Vec<DescribeConfigsResourceResult> {
-    let described = DEFINITIONS.iter().map(|definition| {
+    let described = topic.configs.described().map(|definition| {
         let set = topic.configs.set().get(definition.name);
         let source = if set.is_some() { SOURCE_TOPIC } else { source_of_default(definition) };
         let mut known = Vec::new();

@@ -10,7 +10,7 @@ use super::producers::{Sequenced, Verdict};
 use super::validate::{Accepted, AppendRefusal, accept};
 use super::{Partition, State};
 use crate::catalog::Refusal;
-use crate::topic_configs::TopicConfigs;
+use crate::topic_configs::{Offsets, TopicConfigs};
 
 /// Who appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +78,9 @@ impl Partition {
                 }
             }
         }
-        let base_offset = state.end_offset;
+        let base_offset = place(&state, &header, origin, configs.offsets)?;
         let max_timestamp_ms = header.max_timestamp;
-        let durable = self.hand_over(&mut state, &header, bytes, max_timestamp_ms)?;
+        let durable = self.hand_over(&mut state, &header, base_offset, bytes)?;
         if let Some(sequenced) = &sequenced {
             let begun = state.producers.appended(sequenced, base_offset, max_timestamp_ms, now_ms);
             if let Some(first_offset) = begun {
@@ -117,7 +117,7 @@ impl Partition {
         state.producers.check_marker(producer_id, epoch, coordinator_epoch)?;
         let base_offset = state.end_offset;
         let bytes = marker.to_bytes().to_vec();
-        let durable = self.hand_over(&mut state, &header, bytes, header.max_timestamp)?;
+        let durable = self.hand_over(&mut state, &header, base_offset, bytes)?;
         let begun = state.producers.marked(
             producer_id,
             epoch,
@@ -182,14 +182,14 @@ impl Partition {
         &self,
         state: &mut State,
         header: &BatchHeader,
+        base_offset: i64,
         mut bytes: Vec<u8>,
-        max_timestamp_ms: i64,
     ) -> Result<Durable, Refusal> {
-        let base_offset = state.end_offset;
         bytes[..8].copy_from_slice(&base_offset.to_be_bytes());
         bytes[12..16].copy_from_slice(&self.leader_epoch.to_be_bytes());
         let next_offset = base_offset + i64::from(header.last_offset_delta) + 1;
         let bytes = Bytes::from(bytes);
+        let max_timestamp_ms = header.max_timestamp;
         let batch = Batch { base_offset, next_offset, max_timestamp_ms, bytes };
         let durable = self.store.append(self.log, batch).map_err(|error| self.storage(&error))?;
         state.end_offset = next_offset;
@@ -201,6 +201,32 @@ impl Partition {
         tracing::error!(topic = self.topic, partition = self.log.partition, %error, "not appended");
         Refusal::new(ErrorCode::KAFKA_STORAGE_ERROR, error.to_string())
     }
+}
+
+/// Where a batch is to lie.
+///
+/// # Errors
+/// `OFFSET_OUT_OF_RANGE` if it is to lie where something is already.
+fn place(
+    state: &State,
+    header: &BatchHeader,
+    origin: AppendOrigin,
+    offsets: Offsets,
+) -> Result<i64, AppendRefusal> {
+    let end_offset = state.end_offset;
+    if offsets == Offsets::Assigned || origin == AppendOrigin::Coordinator {
+        return Ok(end_offset);
+    }
+    let base_offset = header.base_offset;
+    if base_offset < end_offset {
+        let message = format!(
+            "the topic takes offsets as they are given (farlog.offsets): the log ends at \
+             {end_offset}, the batch is to begin at {base_offset}"
+        );
+        let refusal = AppendRefusal::new(ErrorCode::OFFSET_OUT_OF_RANGE, message);
+        return Err(refusal.at(state.start_offset));
+    }
+    Ok(base_offset)
 }
 
 fn sequenced(header: &BatchHeader) -> Option<Sequenced> {

@@ -12,7 +12,7 @@ use super::AppendOrigin;
 use super::frames::frames;
 use crate::catalog::Refusal;
 use crate::limits::DECOMPRESSED_BATCH_BYTES_MAX;
-use crate::topic_configs::{TimestampType, TopicConfigs};
+use crate::topic_configs::{Offsets, TimestampType, TopicConfigs};
 
 /// Where the part under the checksum begins.
 const CHECKED_AT: usize = 21;
@@ -127,7 +127,8 @@ pub(super) fn accept(
 
 fn check_header(batch: &RawBatch, configs: &TopicConfigs) -> Result<(), AppendRefusal> {
     let header = &batch.header;
-    if header.base_offset != 0 {
+    let given = configs.offsets == Offsets::Given;
+    if header.base_offset != 0 && !given {
         let message = "The base offset of the record batch in the append to a partition must be 0";
         return Err(invalid(message));
     }
@@ -136,7 +137,8 @@ fn check_header(batch: &RawBatch, configs: &TopicConfigs) -> Result<(), AppendRe
     if header.attributes.is_control() {
         return Err(invalid("Clients are not allowed to write control records"));
     }
-    if header.record_count == 0 || header.has_holes() {
+    // Where offsets are given, what a compaction has left may be appended, too.
+    if !given && (header.record_count == 0 || header.has_holes()) {
         return Err(invalid("Inconsistent batch offset range and number of records"));
     }
     if header.producer_id >= 0 && header.base_sequence < 0 {
@@ -158,7 +160,8 @@ fn check_size(size_bytes: usize, configs: &TopicConfigs) -> Result<(), AppendRef
 }
 
 /// Looks at every record: that they hold together, have keys where compaction needs them, and
-/// times that the topic allows. `exact` if their offsets must be without gaps.
+/// times that the topic allows. `exact` if their offsets must be without gaps, unless the topic takes
+/// the offsets that it is given.
 fn check_records(
     header: &BatchHeader,
     plain: &[u8],
@@ -167,11 +170,17 @@ fn check_records(
     now_ms: i64,
 ) -> Result<Times, AppendRefusal> {
     let claims_append_time = header.attributes.is_log_append_time();
-    let mut max_timestamp = -1;
+    let given = configs.offsets == Offsets::Given;
+    let (mut max_timestamp, mut delta_min) = (-1, 0);
     let (mut wrong_times, mut without_key) = (Vec::new(), Vec::new());
     for (index, frame) in (0..).zip(frames(plain, header.record_count)) {
         let frame = frame.map_err(|error| invalid(&error.to_string()))?;
-        if exact && frame.offset_delta != index {
+        if given {
+            if frame.offset_delta < delta_min || frame.offset_delta > header.last_offset_delta {
+                return Err(invalid("Offsets of records must rise within those of their batch"));
+            }
+            delta_min = frame.offset_delta + 1;
+        } else if exact && frame.offset_delta != index {
             return Err(invalid("Record offsets of a compressed batch are not contiguous"));
         }
         let timestamp = match claims_append_time {

@@ -3,6 +3,7 @@
 mod clients;
 mod differential;
 mod fixture;
+mod given_offsets;
 mod groups;
 mod transactions;
 mod transactions_clients;

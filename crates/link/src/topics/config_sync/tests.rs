@@ -90,6 +90,13 @@ fn the_excluded_never_cross() {
 }
 
 #[test]
+fn our_own_configs_never_cross() {
+    let source = [topic("farlog.offsets", "given")];
+    assert_eq!(ops(&source, &mirror(&[topic("farlog.offsets", "assigned")])), []);
+    assert!(!create_configs(&source, &policy(), &FLOOR).unwrap().contains_key("farlog.offsets"));
+}
+
+#[test]
 fn a_dynamic_broker_setting_becomes_an_explicit_topic_setting() {
     let source = [entry("retention.ms", "5", ConfigSource::DynamicBroker)];
     assert_eq!(ops(&source, &mirror(&[default("retention.ms", "9")])), [set("retention.ms", "5")]);
