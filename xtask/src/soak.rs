@@ -2,6 +2,8 @@
 //! kills each, on clusters of their own; everything that is done is in a log, and one line for each
 //! round and for all of them together is printed at the end.
 
+mod old_brokers;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -34,6 +36,9 @@ pub(crate) struct Arguments {
     /// Where to write the logs [default: target/soak]
     #[arg(long)]
     log: Option<PathBuf>,
+    /// Instead of that, mirror from and to every older release of Kafka
+    #[arg(long)]
+    old_brokers: bool,
     /// Use the farlog that is built without optimisation
     #[arg(long)]
     debug: bool,
@@ -45,6 +50,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     fs::create_dir_all(&directory)
         .map_err(Failure::while_doing(format!("creating {}", directory.display())))?;
     let program = build(arguments.debug)?;
+    if arguments.old_brokers {
+        return old_brokers::run_all(&program, &directory, arguments.seed);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::while_doing("starting the runtime"))?;
     let mut summaries = Vec::new();

@@ -85,6 +85,20 @@ pub enum PlanError {
         #[source]
         source: Box<RequestError>,
     },
+    /// The cluster gives its topics no ids.
+    #[error(
+        "{cluster} cluster {alias} gives topic {topic} no topic id, so that a topic created again \
+         under its name could not be told from the one before; topic ids need brokers of Kafka 2.8 \
+         or newer, with inter.broker.protocol.version 2.8 or newer"
+    )]
+    NoTopicId {
+        /// "source" or "target".
+        cluster: &'static str,
+        /// Its alias.
+        alias: String,
+        /// The first such topic.
+        topic: String,
+    },
     /// A pattern gave up on a name.
     #[error(transparent)]
     Pattern(#[from] PatternMatchError),
@@ -128,6 +142,8 @@ impl Planner {
         let at_target = |error| request("target", &options.target_alias, error);
         let mut source = topics(source_cluster).await.map_err(at_source)?;
         let mut target = topics(target_cluster).await.map_err(at_target)?;
+        check_topic_ids("source", &options.source_alias, &source)?;
+        check_topic_ids("target", &options.target_alias, &target)?;
         let (ask_source, ask_target) = self.undescribed(options, &source, &target);
         self.source_configs.extend(configs(source_cluster, &ask_source).await.map_err(at_source)?);
         self.target_configs.extend(configs(target_cluster, &ask_target).await.map_err(at_target)?);
@@ -202,6 +218,21 @@ fn too_few_brokers(options: &LinkOptions, brokers: usize) -> Option<String> {
     })
 }
 
+/// What a link remembers of a mirror goes by topic ids: without them all topics would be one.
+fn check_topic_ids(
+    cluster: &'static str,
+    alias: &str,
+    topics: &BTreeMap<String, ObservedTopic>,
+) -> Result<(), PlanError> {
+    match topics.values().find(|topic| topic.topic_id.is_zero()) {
+        None => Ok(()),
+        Some(topic) => {
+            let (alias, topic) = (alias.to_owned(), topic.name.clone());
+            Err(PlanError::NoTopicId { cluster, alias, topic })
+        }
+    }
+}
+
 fn request(cluster: &'static str, alias: &str, error: RequestError) -> PlanError {
     PlanError::Request { cluster, alias: alias.to_owned(), source: Box::new(error) }
 }
@@ -226,8 +257,25 @@ fn floor(target: &BTreeMap<String, ObservedTopic>) -> MirrorFloor {
 
 #[cfg(test)]
 mod tests {
+    use farlog_wire::primitives::Uuid;
+
     use super::*;
     use crate::topics::{Naming, NamingPolicy, TopicFilter, TopicSelection};
+
+    #[test]
+    fn a_cluster_without_topic_ids_is_refused_by_name() {
+        let topic = |name: &str, topic_id| ObservedTopic {
+            name: name.to_owned(),
+            topic_id,
+            partitions: 1,
+            configs: None,
+        };
+        let of = |id| BTreeMap::from([("orders".to_owned(), topic("orders", id))]);
+        assert!(check_topic_ids("source", "us", &of(Uuid([7; 16]))).is_ok());
+        let told = check_topic_ids("source", "us", &of(Uuid::default())).unwrap_err().to_string();
+        assert!(told.starts_with("source cluster us gives topic orders no topic id"), "{told}");
+        assert!(told.contains("inter.broker.protocol.version 2.8"), "{told}");
+    }
 
     #[test]
     fn more_replicas_than_brokers_are_told() {

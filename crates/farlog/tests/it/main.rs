@@ -9,6 +9,7 @@ mod demo;
 mod embedded;
 mod kill;
 mod operations_page;
+mod releases;
 mod rotation;
 mod run;
 mod usage;

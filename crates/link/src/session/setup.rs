@@ -148,6 +148,8 @@ async fn is_apache_kafka(target: &Cluster) -> Result<bool, RequestError> {
 /// For how long the target remembers a producer id. Where nobody says, it is never relied on.
 async fn freshness(options: &LinkOptions, target: &Cluster) -> Freshness {
     const CONFIG: &str = "producer.id.expiration.ms";
+    // Before Kafka 3.4 (KIP-854) one setting was for both.
+    const CONFIG_BEFORE: &str = "transactional.id.expiration.ms";
     if let Some(expiration_ms) = options.producer_id_expiration_ms {
         return Freshness::from_expiration_ms(expiration_ms);
     }
@@ -166,7 +168,8 @@ async fn freshness(options: &LinkOptions, target: &Cluster) -> Freshness {
         }
     };
     let values = described.values().map(|entries| {
-        let entry = entries.as_ref().ok()?.get(CONFIG)?;
+        let entries = entries.as_ref().ok()?;
+        let entry = entries.get(CONFIG).or_else(|| entries.get(CONFIG_BEFORE))?;
         entry.value.as_ref()?.parse::<i64>().ok()
     });
     // The least of all brokers: any of them may lead next.

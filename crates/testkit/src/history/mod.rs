@@ -8,6 +8,7 @@
 //! - [`plant`]: puts each kind of fault into a copy, to prove that the checker finds it.
 //! - [`orchestrator`]: runs a mirroring program between two clusters and does to it what the
 //!   script says.
+//! - [`releases`]: all that a link does, between clusters of two releases of Kafka.
 //!
 //! Every record says who it is ([`RecordId`]), so that a finding can name it.
 
@@ -21,6 +22,7 @@ pub mod random;
 pub mod reader;
 pub mod record;
 mod record_id;
+pub mod releases;
 mod session;
 
 pub use record_id::RecordId;

@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 
 pub use clusters::Clusters;
+pub(super) use clusters::fixture;
 pub use diary::Diary;
 pub use instances::Instances;
 pub use link_file::LinkFile;

@@ -1,5 +1,6 @@
 //! Two clusters, each behind a proxy for the program that mirrors, and open to the test itself.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::script::Side;
@@ -10,8 +11,8 @@ use crate::proxy::FaultProxy;
 /// Source and target.
 #[derive(Debug)]
 pub struct Clusters {
-    source: KafkaCluster,
-    target: KafkaCluster,
+    source: Arc<KafkaCluster>,
+    target: Arc<KafkaCluster>,
     source_proxy: FaultProxy,
     target_proxy: FaultProxy,
 }
@@ -35,12 +36,61 @@ impl Clusters {
             // Finds within seconds what a broker with the defaults finds within ten minutes.
             .property("producer.id.expiration.check.interval.ms", 2_000)
             .property("group.min.session.timeout.ms", 500);
+        Clusters::start_both(source, source_proxy, target, target_proxy)
+    }
+
+    /// Starts clusters of two releases. Either may be the source, see
+    /// [`reversed`](Self::reversed), so each has the settings of both.
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub fn start_releases(
+        source: KafkaVersion,
+        target: KafkaVersion,
+    ) -> Result<Clusters, HistoryError> {
+        let (source_proxy, target_proxy) = (proxy()?, proxy()?);
+        let base = |version: KafkaVersion, proxy: &FaultProxy| {
+            KafkaOptions::new(version)
+                .behind(proxy)
+                .controller_apart()
+                .property("transaction.abort.timed.out.transaction.cleanup.interval.ms", 500)
+                .property("log.cleaner.backoff.ms", 500)
+                .property("log.retention.check.interval.ms", 2_000)
+                .property("producer.id.expiration.check.interval.ms", 2_000)
+                .property("group.min.session.timeout.ms", 500)
+        };
+        let (source, target) = (base(source, &source_proxy), base(target, &target_proxy));
+        Clusters::start_both(source, source_proxy, target, target_proxy)
+    }
+
+    fn start_both(
+        source: KafkaOptions,
+        source_proxy: FaultProxy,
+        target: KafkaOptions,
+        target_proxy: FaultProxy,
+    ) -> Result<Clusters, HistoryError> {
+        // They start beside each other: most of it is waiting.
+        let (source, target) = std::thread::scope(|scope| {
+            let source = scope.spawn(|| KafkaCluster::start(source));
+            let target = KafkaCluster::start(target);
+            (source.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), target)
+        });
         Ok(Clusters {
-            source: KafkaCluster::start(source).map_err(fixture("starting the source"))?,
-            target: KafkaCluster::start(target).map_err(fixture("starting the target"))?,
+            source: Arc::new(source.map_err(fixture("starting the source"))?),
+            target: Arc::new(target.map_err(fixture("starting the target"))?),
             source_proxy,
             target_proxy,
         })
+    }
+
+    /// The same clusters, the other way round.
+    pub fn reversed(&self) -> Clusters {
+        Clusters {
+            source: Arc::clone(&self.target),
+            target: Arc::clone(&self.source),
+            source_proxy: self.target_proxy.clone(),
+            target_proxy: self.source_proxy.clone(),
+        }
     }
 
     /// The source cluster.
@@ -84,7 +134,9 @@ fn base(proxy: &FaultProxy) -> KafkaOptions {
     KafkaOptions::new(KafkaVersion::V4_3).behind(proxy)
 }
 
-pub(super) fn fixture<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> HistoryError {
+pub(in crate::history) fn fixture<E: std::fmt::Display>(
+    what: &str,
+) -> impl FnOnce(E) -> HistoryError {
     move |error| HistoryError::Fixture { what: what.to_owned(), problem: error.to_string() }
 }
 
