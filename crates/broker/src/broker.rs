@@ -14,7 +14,7 @@ use crate::groups::{Groups, ReplayError};
 use crate::options::{BrokerOptions, HostPort};
 use crate::settings::BrokerSettings;
 use crate::transactions::{TransactionLogError, Transactions};
-use crate::{groups, maintenance, server, transactions};
+use crate::{cleaner, groups, maintenance, server, transactions};
 
 /// Why a broker cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -116,10 +116,11 @@ impl Broker {
     /// Serves until `shutdown` turns true.
     pub async fn run(self, shutdown: watch::Receiver<bool>) {
         let maintaining = maintenance::run(Arc::clone(&self.shared), shutdown.clone());
+        let compacting = cleaner::run(Arc::clone(&self.shared), shutdown.clone());
         let ending = transactions::run(Arc::clone(&self.shared), shutdown.clone());
         let coordinating = groups::run(Arc::clone(&self.shared), shutdown.clone());
         let serving = server::run(self.listener, self.shared, shutdown);
-        tokio::join!(serving, maintaining, ending, coordinating);
+        tokio::join!(serving, maintaining, compacting, ending, coordinating);
     }
 }
 

@@ -13,6 +13,7 @@
 mod api;
 mod broker;
 mod catalog;
+mod cleaner;
 mod clock;
 mod connection;
 mod groups;

@@ -23,6 +23,9 @@ pub(crate) const BATCHES_REMEMBERED: usize = 5;
 /// Decompressed bytes of one batch that the broker is ready to look into.
 pub(crate) const DECOMPRESSED_BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
 
+/// Segments of one partition that are told apart by their times.
+pub(crate) const SEGMENTS_REMEMBERED_MAX: usize = 256;
+
 /// Bytes read at once when a log is searched or recovered.
 pub(crate) const SCAN_BYTES: usize = 1024 * 1024;
 

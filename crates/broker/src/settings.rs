@@ -61,7 +61,12 @@ macro_rules! settings {
                         return Err(SettingError::Unknown { name, known });
                     }
                 };
-                match value.parse() {
+                let number = match value {
+                    "false" if (min, max) == (0, 1) => Ok(0),
+                    "true" if (min, max) == (0, 1) => Ok(1),
+                    value => value.parse(),
+                };
+                match number {
                     Ok(number) if (min..=max).contains(&number) => *field = number,
                     _ => {
                         let (name, value) = (name.to_owned(), value.to_owned());
@@ -92,8 +97,14 @@ settings! {
     group_max_size = "group.max.size", 10_000, 1..=1_000_000;
     /// Shortest session timeout that a member of a group may ask for, in milliseconds.
     group_min_session_timeout_ms = "group.min.session.timeout.ms", 6_000, 1..=i64::MAX;
-    /// Accepted for the sake of Kafka's files: nothing waits between compactions here.
+    /// Between two looks for logs to compact, when there was nothing to do, in milliseconds.
     log_cleaner_backoff_ms = "log.cleaner.backoff.ms", 15_000, 0..=i64::MAX;
+    /// Memory for the keys of the log that is compacted, in bytes: 72 are needed for each. A log
+    /// with more keys is compacted in several rounds.
+    log_cleaner_dedupe_buffer_bytes =
+        "log.cleaner.dedupe.buffer.size", 134_217_728, 1_048_576..=i64::MAX;
+    /// Whether logs are compacted: 1, or 0 (`true` and `false` are taken, too).
+    log_cleaner_enable = "log.cleaner.enable", 1, 0..=1;
     /// Between two looks at what retention may delete, in milliseconds.
     log_retention_check_interval_ms =
         "log.retention.check.interval.ms", 300_000, 1..=i64::MAX;

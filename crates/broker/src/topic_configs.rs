@@ -9,6 +9,7 @@ use farlog_wire::ErrorCode;
 use farlog_wire::records::Compression;
 
 use crate::catalog::Refusal;
+use crate::partition::{CompactionRules, SegmentRules};
 
 /// What kind of value a config has; the codes are those of DescribeConfigs (KIP-569).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +128,8 @@ pub(crate) struct TopicConfigs {
     pub(crate) is_deleted: bool,
     /// How batches are kept; `None` as they come.
     pub(crate) compression: Option<Compression>,
+    pub(crate) segment_rules: SegmentRules,
+    pub(crate) compaction_rules: CompactionRules,
 }
 
 impl Kind {
@@ -248,6 +251,19 @@ impl TopicConfigs {
             is_compacted: policy("compact"),
             is_deleted: policy("delete"),
             compression: codec,
+            segment_rules: SegmentRules {
+                bytes: number("segment.bytes").unsigned_abs(),
+                ms: match policy("compact") {
+                    true => number("segment.ms").min(number("max.compaction.lag.ms")),
+                    false => number("segment.ms"),
+                },
+            },
+            compaction_rules: CompactionRules {
+                dirty_ratio_min: value_of(&set, "min.cleanable.dirty.ratio").parse().unwrap_or(0.5),
+                lag_min_ms: number("min.compaction.lag.ms"),
+                lag_max_ms: number("max.compaction.lag.ms"),
+                delete_retention_ms: number("delete.retention.ms"),
+            },
             set,
         }
     }

@@ -71,6 +71,13 @@ impl MemoryLogs {
         Ok(())
     }
 
+    /// The end of the last batch that begins before `wanted`.
+    pub(crate) fn rewritable_end(&self, id: LogId, wanted: i64) -> Option<i64> {
+        let logs = self.lock();
+        let (_, last) = logs.get(&id)?.batches.range(..wanted).next_back()?;
+        Some(last.next_offset)
+    }
+
     /// Replaces what begins before `end_offset`.
     pub(crate) fn rewrite(
         &self,

@@ -192,11 +192,11 @@ impl Store {
         }
     }
 
-    /// The first offset at or after `wanted` up to which a log may be rewritten now; `None` if what
-    /// is there has not been moved to segments yet.
+    /// An offset up to which a log may be rewritten now, all batches that begin before `wanted`
+    /// included; `None` if what is there has not been moved to segments yet.
     pub fn rewritable_end(&self, id: LogId, wanted: i64) -> Option<i64> {
         match &self.logs {
-            Backend::Memory(_) => Some(wanted),
+            Backend::Memory(logs) => logs.rewritable_end(id, wanted),
             Backend::Disk(logs) => logs.rewritable_end(id, wanted),
         }
     }

@@ -143,16 +143,16 @@ impl Catalog {
             ..Known::default()
         };
         for (name, topic) in declared.topics {
+            let configs = TopicConfigs::of(topic.configs);
             let mut partitions = Vec::new();
             for index in 0..topic.partitions {
                 let log = found.remove(&log_id(topic.id, index));
-                let options = catalog.partition_options(topic.id, &name, index);
+                let options = catalog.partition_options(topic.id, &name, index, &configs);
                 let partition = Partition::recover(options, log).await.map_err(|why| {
                     CatalogError::Partition { topic: name.clone(), partition: index, why }
                 })?;
                 partitions.push(Arc::new(partition));
             }
-            let configs = TopicConfigs::of(topic.configs);
             known.add(Topic { id: topic.id, name, configs: Arc::new(configs), partitions });
         }
         for id in found.into_keys().filter(|&id| id != CATALOG) {
@@ -236,7 +236,7 @@ impl Catalog {
         self.append_locked(&mut next_offset, &[record])
             .await
             .map_err(|error| Refusal::storage(&error))?;
-        let partitions = self.make_partitions(id, &new.name, 0..new.partitions).await?;
+        let partitions = self.make_partitions(id, &new.name, 0..new.partitions, &configs).await?;
         let topic = Topic { id, name: new.name, configs: Arc::new(configs), partitions };
         Ok(self.write().add(topic))
     }
@@ -287,7 +287,7 @@ impl Catalog {
         self.append_locked(&mut next_offset, &[record])
             .await
             .map_err(|error| Refusal::storage(&error))?;
-        let added = self.make_partitions(topic.id, name, present..count).await?;
+        let added = self.make_partitions(topic.id, name, present..count, &topic.configs).await?;
         let partitions = topic.partitions.iter().cloned().chain(added).collect();
         self.write().add(Topic { partitions, ..Topic::clone(&topic) });
         Ok(())
@@ -339,23 +339,31 @@ impl Catalog {
         id: Uuid,
         name: &str,
         indexes: std::ops::Range<i32>,
+        configs: &TopicConfigs,
     ) -> Result<Vec<Arc<Partition>>, Refusal> {
         let mut partitions = Vec::new();
         for index in indexes {
             let made = self.store.create(log_id(id, index), 0).await;
             made.map_err(|error| Refusal::storage(&error.into()))?;
-            let options = self.partition_options(id, name, index);
+            let options = self.partition_options(id, name, index, configs);
             partitions.push(Arc::new(Partition::empty(options)));
         }
         Ok(partitions)
     }
 
-    fn partition_options(&self, id: Uuid, topic: &str, index: i32) -> PartitionOptions {
+    fn partition_options(
+        &self,
+        id: Uuid,
+        topic: &str,
+        index: i32,
+        configs: &TopicConfigs,
+    ) -> PartitionOptions {
         PartitionOptions {
             store: self.store.clone(),
             log: log_id(id, index),
             topic: topic.to_owned(),
             leader_epoch: self.leader_epoch,
+            segment_rules: configs.segment_rules,
         }
     }
 

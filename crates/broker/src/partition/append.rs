@@ -80,6 +80,7 @@ impl Partition {
         }
         let base_offset = place(&state, &header, origin, configs.offsets)?;
         let max_timestamp_ms = header.max_timestamp;
+        state.segments.rules = configs.segment_rules;
         let durable = self.hand_over(&mut state, &header, base_offset, bytes)?;
         if let Some(sequenced) = &sequenced {
             let begun = state.producers.appended(sequenced, base_offset, max_timestamp_ms, now_ms);
@@ -190,10 +191,12 @@ impl Partition {
         let next_offset = base_offset + i64::from(header.last_offset_delta) + 1;
         let bytes = Bytes::from(bytes);
         let max_timestamp_ms = header.max_timestamp;
+        let size_bytes = bytes.len() as u64;
         let batch = Batch { base_offset, next_offset, max_timestamp_ms, bytes };
         let durable = self.store.append(self.log, batch).map_err(|error| self.storage(&error))?;
         state.end_offset = next_offset;
         state.epochs.appended(self.leader_epoch, base_offset);
+        state.segments.appended(base_offset, max_timestamp_ms, size_bytes);
         Ok(durable)
     }
 

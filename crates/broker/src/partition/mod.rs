@@ -4,12 +4,15 @@
 //! this file and `append` put them under one lock beside the log's end.
 
 mod append;
+mod compaction;
 mod epochs;
 mod frames;
 mod producers;
 mod read;
 mod recover;
 mod retention;
+mod seal;
+mod segments;
 mod transactions;
 mod validate;
 
@@ -24,6 +27,8 @@ use epochs::Epochs;
 pub(crate) use producers::ProducerFacts;
 use producers::Producers;
 pub(crate) use read::{FetchIsolation, FetchedRecords, FoundOffset};
+use segments::Segments;
+pub(crate) use segments::{Cleanable, CompactionRules, SegmentRules};
 use transactions::Transactions;
 pub(crate) use validate::AppendRefusal;
 
@@ -34,6 +39,7 @@ pub(crate) struct PartitionOptions {
     pub(crate) log: LogId,
     pub(crate) topic: String,
     pub(crate) leader_epoch: i32,
+    pub(crate) segment_rules: SegmentRules,
 }
 
 /// One partition of a topic.
@@ -46,7 +52,7 @@ pub(crate) struct Partition {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     start_offset: i64,
     /// Where the next batch will be appended.
@@ -56,6 +62,7 @@ struct State {
     epochs: Epochs,
     producers: Producers,
     transactions: Transactions,
+    segments: Segments,
     /// The topic was deleted.
     closed: bool,
     /// Fetches that wait for the high watermark to move.
@@ -73,14 +80,14 @@ pub(crate) struct Offsets {
 impl Partition {
     /// A partition whose log was just made.
     pub(crate) fn empty(options: PartitionOptions) -> Self {
-        let mut state = State::default();
+        let mut state = State::new(options.segment_rules, 0, 0);
         // A leader's epoch begins when it takes over, not with its first batch.
         state.epochs.appended(options.leader_epoch, 0);
         Self::with_state(options, state)
     }
 
     fn with_state(options: PartitionOptions, state: State) -> Self {
-        let PartitionOptions { store, log, topic, leader_epoch } = options;
+        let PartitionOptions { store, log, topic, leader_epoch, .. } = options;
         Self { store, log, topic, leader_epoch, state: Mutex::new(state) }
     }
 
@@ -160,6 +167,7 @@ impl Partition {
             state.start_offset = state.start_offset.max(offset);
             let start_offset = state.start_offset;
             state.transactions.forget_before(start_offset);
+            state.segments.trimmed(start_offset);
             start_offset
         };
         match self.store.trim(self.log, start_offset).await {
@@ -181,6 +189,20 @@ impl Partition {
 }
 
 impl State {
+    fn new(segment_rules: SegmentRules, start_offset: i64, end_offset: i64) -> Self {
+        Self {
+            start_offset,
+            end_offset,
+            high_watermark: end_offset,
+            epochs: Epochs::default(),
+            producers: Producers::default(),
+            transactions: Transactions::default(),
+            segments: Segments::new(segment_rules),
+            closed: false,
+            waiting: Vec::new(),
+        }
+    }
+
     fn last_stable_offset(&self) -> i64 {
         let undecided = self.transactions.first_undecided_offset();
         // What is left of a transaction whose first records were deleted begins with the log.

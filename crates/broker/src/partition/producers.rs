@@ -70,6 +70,22 @@ struct Written {
     timestamp_ms: i64,
 }
 
+/// What a producer wrote last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LastRecord {
+    /// Of its last data batch, the last offset; `None` if there is none of its epoch.
+    pub(super) data_offset: Option<i64>,
+    pub(super) producer_epoch: i16,
+}
+
+impl Written {
+    fn last_offset(&self) -> i64 {
+        let delta = i64::from(self.last_sequence) - i64::from(self.first_sequence);
+        // Sequences may have begun again within it.
+        self.base_offset + if delta < 0 { delta + i64::from(i32::MAX) + 1 } else { delta }
+    }
+}
+
 impl Sequenced {
     fn last_sequence(&self) -> i32 {
         add(self.first_sequence, self.last_offset_delta)
@@ -208,6 +224,15 @@ impl Producers {
         self.known.retain(|_, known| {
             known.transaction_start.is_some() || known.appended_at_ms >= before_ms
         });
+    }
+
+    /// What every producer wrote last: compaction keeps that.
+    pub(super) fn last_records(&self) -> HashMap<i64, LastRecord> {
+        let last = |(&producer_id, known): (&i64, &Producer)| {
+            let data_offset = known.batches.back().map(Written::last_offset);
+            (producer_id, LastRecord { data_offset, producer_epoch: known.epoch })
+        };
+        self.known.iter().map(last).collect()
     }
 
     /// All that is known, by producer id.

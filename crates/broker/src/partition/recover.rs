@@ -18,12 +18,8 @@ impl Partition {
             made.map_err(|error| error.to_string())?;
             return Ok(Self::empty(options));
         };
-        let mut state = State {
-            start_offset: found.start_offset,
-            end_offset: found.end_offset,
-            high_watermark: found.end_offset,
-            ..State::default()
-        };
+        let rules = options.segment_rules;
+        let mut state = State::new(rules, found.start_offset, found.end_offset);
         let mut offset = found.start_offset;
         while offset < found.end_offset {
             let read = options.store.read(options.log, offset, SCAN_BYTES, true).await;
@@ -47,6 +43,8 @@ impl State {
     fn replay(&mut self, batch: &RawBatch) -> Result<(), String> {
         let header = &batch.header;
         self.epochs.appended(header.partition_leader_epoch, header.base_offset);
+        let size_bytes = header.size_bytes() as u64;
+        self.segments.appended(header.base_offset, header.max_timestamp, size_bytes);
         if header.producer_id < 0 {
             return Ok(());
         }

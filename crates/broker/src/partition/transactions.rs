@@ -53,6 +53,14 @@ impl Transactions {
         later.filter(|aborted| aborted.first_offset < to).copied().collect()
     }
 
+    /// Of those that ended before `end_offset` only these still have batches.
+    pub(super) fn compacted(&mut self, end_offset: i64, mut kept: Vec<AbortedTransaction>) {
+        let ended = self.aborted.partition_point(|aborted| aborted.last_offset < end_offset);
+        kept.retain(|aborted| self.aborted[..ended].contains(aborted));
+        kept.sort_by_key(|aborted| aborted.last_offset);
+        self.aborted.splice(..ended, kept);
+    }
+
     /// What lies before the log's start need not be remembered.
     pub(super) fn forget_before(&mut self, start_offset: i64) {
         let gone = self.aborted.partition_point(|aborted| aborted.last_offset < start_offset);

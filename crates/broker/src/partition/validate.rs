@@ -10,13 +10,11 @@ use farlog_wire::records::{
 
 use super::AppendOrigin;
 use super::frames::frames;
+use super::seal::sealed;
 use crate::catalog::Refusal;
 use crate::limits::DECOMPRESSED_BATCH_BYTES_MAX;
 use crate::topic_configs::{Offsets, TimestampType, TopicConfigs};
 
-/// Where the part under the checksum begins.
-const CHECKED_AT: usize = 21;
-const CRC_AT: usize = 17;
 const LOG_APPEND_TIME: i16 = 0x08;
 
 /// Why a batch is not appended.
@@ -190,7 +188,7 @@ fn check_records(
         max_timestamp = timestamp.max(max_timestamp);
         if !is_time_allowed(timestamp, claims_append_time, configs, now_ms) {
             wrong_times.push(index);
-        } else if configs.is_compacted && !frame.has_key {
+        } else if configs.is_compacted && frame.key.is_none() {
             without_key.push(index);
         }
     }
@@ -260,18 +258,10 @@ fn stored(
         return Ok(Accepted { header, bytes: batch.bytes().to_vec(), log_append_time_ms });
     }
     let payload = converted.map_or_else(|| batch.payload(), Bytes::from);
-    let size_bytes = BATCH_HEADER_BYTES + payload.len();
-    check_size(size_bytes, configs)?;
-    header.batch_length = i32::try_from(size_bytes - 12).map_err(|_| {
+    check_size(BATCH_HEADER_BYTES + payload.len(), configs)?;
+    let bytes = sealed(&mut header, &payload).ok_or_else(|| {
         AppendRefusal::new(ErrorCode::MESSAGE_TOO_LARGE, "The batch grew beyond 2 GiB")
     })?;
-    let mut front = [0; BATCH_HEADER_BYTES];
-    header.write_to(&mut front);
-    let mut bytes = Vec::with_capacity(size_bytes);
-    bytes.extend_from_slice(&front);
-    bytes.extend_from_slice(&payload);
-    header.crc = crc32c::crc32c(&bytes[CHECKED_AT..]);
-    bytes[CRC_AT..CHECKED_AT].copy_from_slice(&header.crc.to_be_bytes());
     Ok(Accepted { header, bytes, log_append_time_ms })
 }
 
