@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::api::{self, RequestContext, RequestFault};
 use crate::broker::Shared;
-use crate::limits::{PRODUCES_IN_FLIGHT_MAX, WRITE_BUFFER_BYTES};
+use crate::limits::{KEPT_FRAME_BYTES_MAX, PRODUCES_IN_FLIGHT_MAX, WRITE_BUFFER_BYTES};
 
 /// Who is on the other side of a connection.
 #[derive(Debug)]
@@ -41,12 +41,15 @@ enum Ended {
     Request(#[from] RequestFault),
 }
 
-type Answer = Result<Option<Bytes>, RequestFault>;
+/// An answer is one frame, in pieces.
+type Answer = Result<Option<Vec<Bytes>>, RequestFault>;
 
 struct Connection {
     broker: Arc<Shared>,
     peer: Arc<Peer>,
     input: OwnedReadHalf,
+    /// For requests: used again when nothing refers to the one before any more.
+    frames: BytesMut,
     output: BufWriter<OwnedWriteHalf>,
     produces: FuturesOrdered<BoxFuture<'static, Answer>>,
 }
@@ -67,6 +70,7 @@ pub(crate) async fn run(
         broker,
         peer: Arc::new(Peer { address }),
         input,
+        frames: BytesMut::new(),
         output: BufWriter::with_capacity(WRITE_BUFFER_BYTES, output),
         produces: FuturesOrdered::new(),
     };
@@ -110,16 +114,19 @@ impl Connection {
 
     async fn read_frame(&mut self, prefix: [u8; SIZE_BYTES]) -> Result<Bytes, Ended> {
         let size = size_of_frame(prefix, FRAME_BYTES_MAX)?;
-        let mut frame = BytesMut::new();
+        let frame = &mut self.frames;
         // Grows with what arrives, not with what is announced.
         while frame.len() < size {
             frame.reserve((size - frame.len()).min(WRITE_BUFFER_BYTES.max(frame.len())));
             let wanted = (size - frame.len()) as u64;
-            if (&mut self.input).take(wanted).read_buf(&mut frame).await? == 0 {
+            if (&mut self.input).take(wanted).read_buf(frame).await? == 0 {
                 return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
             }
         }
-        Ok(frame.freeze())
+        if size > KEPT_FRAME_BYTES_MAX {
+            return Ok(std::mem::take(frame).freeze());
+        }
+        Ok(frame.split().freeze())
     }
 
     async fn take(&mut self, frame: Bytes) -> Result<(), Ended> {
@@ -156,9 +163,11 @@ impl Connection {
         self.write(answer.await?).await
     }
 
-    async fn write(&mut self, answer: Option<Bytes>) -> Result<(), Ended> {
+    async fn write(&mut self, answer: Option<Vec<Bytes>>) -> Result<(), Ended> {
         if let Some(frame) = answer {
-            self.output.write_all(&frame).await?;
+            for chunk in frame {
+                self.output.write_all(&chunk).await?;
+            }
             self.output.flush().await?;
         }
         Ok(())

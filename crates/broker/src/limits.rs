@@ -11,6 +11,13 @@ pub(crate) const PRODUCES_IN_FLIGHT_MAX: usize = 64;
 /// Bytes of responses of one connection that may wait for the client to read them.
 pub(crate) const WRITE_BUFFER_BYTES: usize = 256 * 1024;
 
+/// Bytes of records in an answer from which on they are not copied on their way out.
+pub(crate) const SHARED_FIELD_BYTES_MIN: usize = 64 * 1024;
+
+/// Bytes of the buffer for requests that a connection keeps from one to the next; what a larger
+/// request needs is given back.
+pub(crate) const KEPT_FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// Partitions of one topic, and how many one request may make.
 pub(crate) const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
 

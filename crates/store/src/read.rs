@@ -100,7 +100,9 @@ fn plan(logs: &Logs, wanted: Wanted) -> Result<Plan, ReadError> {
 }
 
 fn read_files(parts: &[FilePart], wanted: Wanted) -> Result<Bytes, ReadError> {
-    let mut taken = BytesMut::new();
+    let stretches = parts.iter().flat_map(|part| &part.stretches);
+    let bytes: usize = stretches.map(|stretch| stretch.bytes).sum();
+    let mut taken = BytesMut::with_capacity(bytes.min(wanted.bytes_max));
     let mut buffer = Vec::new();
     for part in parts {
         for stretch in &part.stretches {

@@ -158,6 +158,10 @@ fn take(section: &Section, found: &Bytes, wanted: Wanted) -> Result<Bytes, Secti
         at += bytes;
     }
     let Some(begin) = from else { return Ok(Bytes::new()) };
-    // A copy: what was read may be much more than what was wanted.
-    Ok(Bytes::copy_from_slice(&found[begin..at]))
+    let wanted = found.slice(begin..at);
+    // A copy if what was read is much more than that: it would be held with it.
+    match wanted.len() * 2 < found.len() {
+        true => Ok(Bytes::copy_from_slice(&wanted)),
+        false => Ok(wanted),
+    }
 }

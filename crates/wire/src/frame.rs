@@ -82,6 +82,26 @@ pub fn encode_response<R: Request>(
     encode(&header, R::response_header_version(version), response, version)
 }
 
+/// Like [`encode_response`], in pieces: `bytes` and `records` fields of at least `field_bytes_min`
+/// are shared, not copied.
+///
+/// # Errors
+/// When the response cannot be written in `version`.
+pub fn encode_response_chunks<R: Request>(
+    response: &R::Response,
+    version: i16,
+    correlation_id: i32,
+    field_bytes_min: usize,
+) -> Result<Vec<Bytes>, EncodeError> {
+    let mut out = Writer::sharing(field_bytes_min);
+    ResponseHeader { correlation_id }.encode(&mut out, R::response_header_version(version))?;
+    response.encode(&mut out, version)?;
+    let size = size_prefix::<R::Response>(out.len())?;
+    let mut chunks = vec![Bytes::copy_from_slice(&size)];
+    chunks.append(&mut out.into_chunks());
+    Ok(chunks)
+}
+
 fn encode<H: Message, M: Message>(
     header: &H,
     header_version: i16,
@@ -93,14 +113,18 @@ fn encode<H: Message, M: Message>(
     header.encode(&mut out, header_version)?;
     message.encode(&mut out, version)?;
     let mut frame: BytesMut = out.into_bytes();
-    let length = frame.len() - SIZE_BYTES;
+    let size = size_prefix::<M>(frame.len() - SIZE_BYTES)?;
+    frame[..SIZE_BYTES].copy_from_slice(&size);
+    Ok(frame.freeze())
+}
+
+fn size_prefix<M: Message>(length: usize) -> Result<[u8; SIZE_BYTES], EncodeError> {
     let size = i32::try_from(length).map_err(|_| EncodeError::TooLong {
         field: M::NAME,
         length,
         length_max: i32::MAX as usize,
     })?;
-    frame[..SIZE_BYTES].copy_from_slice(&size.to_be_bytes());
-    Ok(frame.freeze())
+    Ok(size.to_be_bytes())
 }
 
 /// The id by which a response (without its size) is matched with its request.

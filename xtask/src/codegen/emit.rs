@@ -333,7 +333,7 @@ impl {} {{
                 format!("out.bytes({place}, &{value}, {flexible})?")
             }
             (Type::Bytes | Type::Records, true) => {
-                format!("out.nullable_bytes({place}, {value}.as_deref(), {flexible}, {nullable})?")
+                format!("out.nullable_bytes({place}, {value}.as_ref(), {flexible}, {nullable})?")
             }
             (Type::Struct(_), false) => format!("{value}.encode(out, version)?"),
             (Type::Struct(_), true) => format!(

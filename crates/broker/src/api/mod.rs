@@ -45,11 +45,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use farlog_wire::api_key::UnknownApiKey;
-use farlog_wire::frame::encode_response;
+use farlog_wire::frame::encode_response_chunks;
 use farlog_wire::{ApiKey, DecodeError, EncodeError, ErrorCode, Reader, Request, VersionRange};
 
 use crate::broker::Shared;
 use crate::connection::Peer;
+use crate::limits::SHARED_FIELD_BYTES_MIN;
 
 pub(crate) use fetch_sessions::FetchSessions;
 
@@ -152,7 +153,7 @@ macro_rules! served {
             context: RequestContext,
             key: ApiKey,
             body: Reader,
-        ) -> Result<Option<Bytes>, RequestFault> {
+        ) -> Result<Option<Vec<Bytes>>, RequestFault> {
             $(
                 if key == <$request as Request>::API_KEY {
                     let request: $request = decode(&context, body, $module::VERSIONS)?;
@@ -165,7 +166,12 @@ macro_rules! served {
                         Answer::Nothing => return Ok(None),
                         Answer::Close(code) => return Err(RequestFault::Refused(code)),
                     };
-                    let frame = encode_response::<$request>(&response, version, correlation_id)?;
+                    let frame = encode_response_chunks::<$request>(
+                        &response,
+                        version,
+                        correlation_id,
+                        SHARED_FIELD_BYTES_MIN,
+                    )?;
                     return Ok(Some(frame));
                 }
             )*
@@ -229,12 +235,13 @@ pub(crate) fn serves(key: ApiKey, version: i16) -> bool {
 }
 
 /// What a client of a version of ApiVersions that we do not know is told.
-pub(crate) fn unsupported_api_versions(correlation_id: i32) -> Result<Bytes, EncodeError> {
+pub(crate) fn unsupported_api_versions(correlation_id: i32) -> Result<Vec<Bytes>, EncodeError> {
     let response = api_versions::unsupported();
-    encode_response::<farlog_wire::messages::api_versions_request::ApiVersionsRequest>(
+    encode_response_chunks::<farlog_wire::messages::api_versions_request::ApiVersionsRequest>(
         &response,
         0,
         correlation_id,
+        SHARED_FIELD_BYTES_MIN,
     )
 }
 

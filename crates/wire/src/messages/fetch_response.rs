@@ -244,7 +244,7 @@ impl PartitionData {
                 version,
             });
         }
-        out.nullable_bytes("PartitionData.records", self.records.as_deref(), version >= 12, true)?;
+        out.nullable_bytes("PartitionData.records", self.records.as_ref(), version >= 12, true)?;
         if version >= 12 {
             let mut tagged = TaggedFields::new();
             if self.diverging_epoch != EpochEndOffset::default() {

@@ -154,7 +154,7 @@ impl PartitionProduceData {
         out.i32(self.index);
         out.nullable_bytes(
             "PartitionProduceData.records",
-            self.records.as_deref(),
+            self.records.as_ref(),
             version >= 9,
             true,
         )?;

@@ -1,6 +1,6 @@
 //! Writing values, and what cannot be written.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
 use super::{Uuid, VersionRange};
@@ -50,6 +50,17 @@ pub enum EncodeError {
 #[derive(Debug, Default)]
 pub struct Writer {
     bytes: BytesMut,
+    /// Where long byte fields are not copied.
+    shared: Option<Shared>,
+}
+
+/// What was written before the buffer began: byte fields as they were given, and what lies between.
+#[derive(Debug)]
+struct Shared {
+    chunks: Vec<Bytes>,
+    chunks_bytes: usize,
+    /// Shorter fields are copied.
+    field_bytes_min: usize,
 }
 
 /// The longest array or byte field: lengths are `int32` on the wire, in both formats.
@@ -63,27 +74,75 @@ impl Writer {
 
     /// Writes to a buffer that has room for so many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: BytesMut::with_capacity(bytes) }
+        Self { bytes: BytesMut::with_capacity(bytes), shared: None }
     }
 
     /// Appends to `bytes`.
     pub fn append_to(bytes: BytesMut) -> Self {
-        Self { bytes }
+        Self { bytes, shared: None }
+    }
+
+    /// Writes to a new buffer, but for byte fields of at least `field_bytes_min`, which are shared
+    /// and not copied: see [`into_chunks`](Self::into_chunks).
+    pub fn sharing(field_bytes_min: usize) -> Self {
+        let shared = Shared { chunks: Vec::new(), chunks_bytes: 0, field_bytes_min };
+        Self { bytes: BytesMut::new(), shared: Some(shared) }
     }
 
     /// Bytes written so far.
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.shared.as_ref().map_or(0, |shared| shared.chunks_bytes)
     }
 
     /// Whether nothing has been written.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.len() == 0
     }
 
-    /// What was written.
+    /// What was written, in one piece.
     pub fn into_bytes(self) -> BytesMut {
-        self.bytes
+        let Some(shared) = self.shared.filter(|shared| !shared.chunks.is_empty()) else {
+            return self.bytes;
+        };
+        let mut bytes = BytesMut::with_capacity(shared.chunks_bytes + self.bytes.len());
+        shared.chunks.iter().for_each(|chunk| bytes.extend_from_slice(chunk));
+        bytes.extend_from_slice(&self.bytes);
+        bytes
+    }
+
+    /// What was written, in order; none of the pieces is empty.
+    pub fn into_chunks(mut self) -> Vec<Bytes> {
+        self.seal();
+        match self.shared {
+            Some(shared) => shared.chunks,
+            None if self.bytes.is_empty() => Vec::new(),
+            None => vec![self.bytes.freeze()],
+        }
+    }
+
+    /// Ends a piece.
+    fn seal(&mut self) {
+        if let Some(shared) = &mut self.shared
+            && !self.bytes.is_empty()
+        {
+            let chunk = std::mem::take(&mut self.bytes).freeze();
+            shared.chunks_bytes += chunk.len();
+            shared.chunks.push(chunk);
+        }
+    }
+
+    /// Bytes without a length that are copied only if they are few.
+    fn share(&mut self, bytes: &Bytes) {
+        if self.shared.as_ref().is_none_or(|shared| bytes.len() < shared.field_bytes_min) {
+            return self.raw(bytes);
+        }
+        self.seal();
+        if let Some(shared) = &mut self.shared
+            && !bytes.is_empty()
+        {
+            shared.chunks_bytes += bytes.len();
+            shared.chunks.push(bytes.clone());
+        }
     }
 
     /// A boolean: one byte, 0 or 1.
@@ -148,7 +207,7 @@ impl Writer {
     pub fn bytes(
         &mut self,
         field: &'static str,
-        value: &[u8],
+        value: &Bytes,
         flexible: bool,
     ) -> Result<(), EncodeError> {
         self.nullable_bytes(field, Some(value), flexible, true)
@@ -158,12 +217,14 @@ impl Writer {
     pub fn nullable_bytes(
         &mut self,
         field: &'static str,
-        value: Option<&[u8]>,
+        value: Option<&Bytes>,
         flexible: bool,
         nullable: bool,
     ) -> Result<(), EncodeError> {
-        self.length(field, value.map(<[u8]>::len), flexible, nullable)?;
-        self.raw(value.unwrap_or_default());
+        self.length(field, value.map(Bytes::len), flexible, nullable)?;
+        if let Some(bytes) = value {
+            self.share(bytes);
+        }
         Ok(())
     }
 
@@ -310,5 +371,31 @@ fn check_length(
             Err(EncodeError::TooLong { field, length, length_max })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_fields_are_shared_and_the_bytes_are_the_same() {
+        let (short, long) = (Bytes::from_static(b"short"), Bytes::from(vec![7; 100]));
+        let write = |out: &mut Writer| {
+            out.i32(1);
+            for value in [&short, &long, &long, &Bytes::new(), &short] {
+                out.bytes("field", value, true).unwrap();
+            }
+            out.nullable_bytes("field", None, false, true).unwrap();
+        };
+        let (mut plain, mut sharing) = (Writer::new(), Writer::sharing(100));
+        write(&mut plain);
+        write(&mut sharing);
+        assert_eq!(sharing.len(), plain.len());
+        let chunks = sharing.into_chunks();
+        let is_long = |chunk: &&Bytes| chunk.as_ptr() == long.as_ptr();
+        assert_eq!(chunks.iter().filter(is_long).count(), 2, "not copied");
+        assert!(chunks.iter().all(|chunk| !chunk.is_empty()));
+        assert_eq!(chunks.concat(), plain.into_bytes());
     }
 }
