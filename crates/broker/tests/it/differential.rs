@@ -47,11 +47,12 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 
+use farlog_broker::BrokerOptions;
 use farlog_testkit::kafka::{KafkaOptions, KafkaVersion, SharedKafka};
 use farlog_wire::ApiKey;
 use futures_util::stream::{self, StreamExt};
 
-use crate::fixture::start;
+use crate::fixture::{loopback, start, start_with};
 use runner::{Announced, announced, compare, say, versions_of};
 
 static KAFKA: SharedKafka = SharedKafka::new(|| {
@@ -62,14 +63,21 @@ static KAFKA: SharedKafka = SharedKafka::new(|| {
         // Nor may an assignment wait for more members to come, or be made in the background.
         .property("group.consumer.assignment.interval.ms", 0)
         .property("group.consumer.assignor.offload.enable", false)
+        // Scenarios wait for the cleaner.
+        .property("log.cleaner.backoff.ms", CLEANER_BACKOFF_MS)
 });
+
+/// Between two looks of a cleaner for something to do, in milliseconds.
+const CLEANER_BACKOFF_MS: i64 = 50;
 
 /// Cases under way at a time.
 const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_brokers_give_the_same_answers() {
-    let broker = start().await;
+    let mut options = BrokerOptions::in_memory(loopback());
+    options.settings.log_cleaner_backoff_ms = CLEANER_BACKOFF_MS;
+    let broker = start_with(options).await;
     let kafka = tokio::task::spawn_blocking(|| KAFKA.get().bootstrap());
     let kafka = kafka.await.expect("Kafka starts").parse().expect("an address");
     let ours = broker.handle.address();

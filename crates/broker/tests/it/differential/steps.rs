@@ -1,5 +1,6 @@
 //! What steps do: each sends a request and tells the answer in lines.
 
+mod cleaned;
 mod cluster;
 mod committed;
 mod configs;
@@ -57,7 +58,7 @@ pub(super) fn api_of(command: &str) -> Option<ApiKey> {
         "delete-groups" => ApiKey::DeleteGroups,
         "consumer" => ApiKey::ConsumerGroupHeartbeat,
         "consumer-group" => ApiKey::ConsumerGroupDescribe,
-        "raw" | "join" => return None,
+        "raw" | "join" | "log" | "await-gone" => return None,
         other => panic!("no step is called {other}"),
     })
 }
@@ -66,6 +67,8 @@ pub(super) fn api_of(command: &str) -> Option<ApiKey> {
 pub(super) async fn run(world: &mut World, args: &Args, version: i16) -> Vec<String> {
     let done = match args.command.as_str() {
         "produce" => records::produce(world, args, version).await,
+        "await-gone" => cleaned::await_gone(world, args).await,
+        "log" => cleaned::log(world, args).await,
         "fetch" => records::fetch(world, args, version).await,
         "list-offsets" => offsets::list(world, args, version).await,
         "delete-records" => offsets::delete(world, args, version).await,
