@@ -119,8 +119,9 @@ impl Broker {
         let compacting = cleaner::run(Arc::clone(&self.shared), shutdown.clone());
         let ending = transactions::run(Arc::clone(&self.shared), shutdown.clone());
         let coordinating = groups::run(Arc::clone(&self.shared), shutdown.clone());
-        let serving = server::run(self.listener, self.shared, shutdown);
+        let serving = server::run(self.listener, Arc::clone(&self.shared), shutdown);
         tokio::join!(serving, maintaining, compacting, ending, coordinating);
+        maintenance::checkpoint_all(&self.shared);
     }
 }
 

@@ -30,6 +30,19 @@ pub(crate) const BATCHES_REMEMBERED: usize = 5;
 /// Decompressed bytes of one batch that the broker is ready to look into.
 pub(crate) const DECOMPRESSED_BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
 
+/// Bytes appended to a partition after which a checkpoint is worth its writing: what a start reads
+/// of it besides what has come since.
+pub(crate) const CHECKPOINT_AFTER_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How long anything that was appended waits for a checkpoint, in milliseconds.
+pub(crate) const CHECKPOINT_AFTER_MS: i64 = 60_000;
+
+/// Bytes of a checkpoint; the store keeps none that is larger.
+pub(crate) const CHECKPOINT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Between two looks for partitions that need a checkpoint.
+pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Segments of one partition that are told apart by their times.
 pub(crate) const SEGMENTS_REMEMBERED_MAX: usize = 256;
 

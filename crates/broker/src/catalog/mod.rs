@@ -142,18 +142,26 @@ impl Catalog {
             producer_ids: (declared.producer_ids_end, declared.producer_ids_end),
             ..Known::default()
         };
+        let (mut count, mut bytes_read) = (0_usize, 0);
         for (name, topic) in declared.topics {
             let configs = TopicConfigs::of(topic.configs);
             let mut partitions = Vec::new();
             for index in 0..topic.partitions {
                 let log = found.remove(&log_id(topic.id, index));
                 let options = catalog.partition_options(topic.id, &name, index, &configs);
-                let partition = Partition::recover(options, log).await.map_err(|why| {
-                    CatalogError::Partition { topic: name.clone(), partition: index, why }
+                let recovered = Partition::recover(options, log, catalog.clock.now_ms()).await;
+                let recovered = recovered.map_err(|why| CatalogError::Partition {
+                    topic: name.clone(),
+                    partition: index,
+                    why,
                 })?;
-                partitions.push(Arc::new(partition));
+                (count, bytes_read) = (count + 1, bytes_read + recovered.bytes_read);
+                partitions.push(Arc::new(recovered.partition));
             }
             known.add(Topic { id: topic.id, name, configs: Arc::new(configs), partitions });
+        }
+        if count > 0 {
+            tracing::info!(partitions = count, bytes_read, "partitions were read back");
         }
         for id in found.into_keys().filter(|&id| id != CATALOG) {
             // The topic was deleted, or never made to the end.

@@ -197,6 +197,7 @@ impl Partition {
         state.end_offset = next_offset;
         state.epochs.appended(self.leader_epoch, base_offset);
         state.segments.appended(base_offset, max_timestamp_ms, size_bytes);
+        state.unkept.bytes += size_bytes;
         Ok(durable)
     }
 

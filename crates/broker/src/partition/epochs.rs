@@ -3,7 +3,7 @@
 /// Epochs and where they begin; both rise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Epochs {
-    entries: Vec<(i32, i64)>,
+    pub(super) entries: Vec<(i32, i64)>,
 }
 
 impl Epochs {

@@ -4,6 +4,7 @@
 //! this file and `append` put them under one lock beside the log's end.
 
 mod append;
+mod checkpoint;
 mod compaction;
 mod epochs;
 mod frames;
@@ -23,6 +24,7 @@ use farlog_wire::ErrorCode;
 use tokio::sync::Notify;
 
 pub(crate) use append::{AppendOrigin, Appended};
+use checkpoint::Unkept;
 use epochs::Epochs;
 pub(crate) use producers::ProducerFacts;
 use producers::Producers;
@@ -63,6 +65,8 @@ struct State {
     producers: Producers,
     transactions: Transactions,
     segments: Segments,
+    /// What a start would read.
+    unkept: Unkept,
     /// The topic was deleted.
     closed: bool,
     /// Fetches that wait for the high watermark to move.
@@ -198,6 +202,7 @@ impl State {
             producers: Producers::default(),
             transactions: Transactions::default(),
             segments: Segments::new(segment_rules),
+            unkept: Unkept::default(),
             closed: false,
             waiting: Vec::new(),
         }

@@ -45,29 +45,31 @@ pub(crate) struct ProducerFacts {
 }
 
 /// All producers of a partition.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Producers {
-    known: HashMap<i64, Producer>,
+    pub(super) known: HashMap<i64, Producer>,
 }
 
-#[derive(Clone, Debug)]
-struct Producer {
-    epoch: i16,
-    coordinator_epoch: i32,
+/// One producer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Producer {
+    pub(super) epoch: i16,
+    pub(super) coordinator_epoch: i32,
     /// Oldest first; of the current epoch only.
-    batches: VecDeque<Written>,
-    last_timestamp_ms: i64,
+    pub(super) batches: VecDeque<Written>,
+    pub(super) last_timestamp_ms: i64,
     /// When the last batch was appended, by our clock: what expiry goes by.
-    appended_at_ms: i64,
-    transaction_start: Option<i64>,
+    pub(super) appended_at_ms: i64,
+    pub(super) transaction_start: Option<i64>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Written {
-    first_sequence: i32,
-    last_sequence: i32,
-    base_offset: i64,
-    timestamp_ms: i64,
+/// A batch of a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) first_sequence: i32,
+    pub(super) last_sequence: i32,
+    pub(super) base_offset: i64,
+    pub(super) timestamp_ms: i64,
 }
 
 /// What a producer wrote last.
@@ -245,7 +247,7 @@ impl Producers {
 }
 
 impl Producer {
-    fn new(epoch: i16) -> Self {
+    pub(super) fn new(epoch: i16) -> Self {
         Self {
             epoch,
             coordinator_epoch: -1,

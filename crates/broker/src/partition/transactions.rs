@@ -13,12 +13,12 @@ pub(crate) struct AbortedTransaction {
 }
 
 /// What a partition knows of transactions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Transactions {
     /// Open ones: producer id by first offset.
     open: BTreeMap<i64, i64>,
     /// By the offset of their marker, rising.
-    aborted: Vec<AbortedTransaction>,
+    pub(super) aborted: Vec<AbortedTransaction>,
 }
 
 impl Transactions {

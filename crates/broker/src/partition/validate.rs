@@ -158,8 +158,8 @@ fn check_size(size_bytes: usize, configs: &TopicConfigs) -> Result<(), AppendRef
 }
 
 /// Looks at every record: that they hold together, have keys where compaction needs them, and
-/// times that the topic allows. `exact` if their offsets must be without gaps, unless the topic takes
-/// the offsets that it is given.
+/// times that the topic allows. `exact` if their offsets must be without gaps, unless the topic
+/// takes the offsets that it is given.
 fn check_records(
     header: &BatchHeader,
     plain: &[u8],

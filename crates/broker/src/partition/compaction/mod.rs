@@ -106,6 +106,7 @@ impl Partition {
         rewrite.finish().await?;
         let mut state = self.state();
         state.segments.compacted(end_offset, compacted.bytes_after);
+        state.unkept.is_changed = true;
         let kept = sieve.transactions.into_kept();
         state.transactions.compacted(sieve.end_offset, kept);
         Ok(compacted)

@@ -279,7 +279,8 @@ impl World {
             end_offset: high_watermark,
             checkpoint: None,
         };
-        let recovered = Partition::recover(options(&store), Some(found)).await.unwrap();
+        let recovered =
+            Partition::recover(options(&store), Some(found), 0).await.unwrap().partition;
         let facts = |partition: &Partition| -> BTreeMap<i64, (i16, i32)> {
             let facts = partition.producers().into_iter();
             facts.map(|one| (one.producer_id, (one.epoch, one.last_sequence))).collect()
@@ -358,7 +359,7 @@ async fn what_was_compacted_on_disk_is_found_again() {
     drop(partition);
     let (store, recovery) = Store::open(on_disk).await.unwrap();
     let log = recovery.logs.into_iter().next();
-    let partition = Partition::recover(options(&store), log).await.unwrap();
+    let partition = Partition::recover(options(&store), log, 0).await.unwrap().partition;
     let again = World { partition, configs, now_ms, sequences, open, appended };
     assert!(again.read().await == found);
     again.check(None).await;
