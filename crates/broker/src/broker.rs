@@ -1,5 +1,6 @@
 //! The broker as a whole: open, bind, run.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,7 +12,9 @@ use crate::api::FetchSessions;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::groups::{Groups, ReplayError};
+use crate::listener::{ListenerOptions, SecurityProtocol};
 use crate::options::{BrokerOptions, HostPort};
+use crate::security::{SaslMechanism, TlsServer, TlsServerError, Users};
 use crate::settings::BrokerSettings;
 use crate::transactions::{TransactionLogError, Transactions};
 use crate::{cleaner, groups, maintenance, server, transactions};
@@ -27,6 +30,18 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// There is no way in.
+    #[error("there is nothing to listen on")]
+    NoListener,
+    /// A way in that needs certificates, and there are none.
+    #[error("listener {listener} needs a certificate and its key")]
+    NoCertificate {
+        /// The listener.
+        listener: ListenerOptions,
+    },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsServerError),
     /// What the cluster knows of itself cannot be read or written.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -46,7 +61,11 @@ pub enum OpenError {
 pub(crate) struct Shared {
     pub(crate) cluster_id: String,
     pub(crate) node_id: i32,
-    pub(crate) advertised: HostPort,
+    /// The ways in, in the order of the options.
+    pub(crate) listeners: Vec<Listening>,
+    pub(crate) tls: Option<TlsServer>,
+    pub(crate) mechanisms: BTreeSet<SaslMechanism>,
+    pub(crate) users: Users,
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
     pub(crate) settings: BrokerSettings,
@@ -57,18 +76,25 @@ pub(crate) struct Shared {
     pub(crate) fetch_sessions: FetchSessions,
 }
 
+/// One way in.
+#[derive(Clone, Debug)]
+pub(crate) struct Listening {
+    pub(crate) protocol: SecurityProtocol,
+    pub(crate) advertised: HostPort,
+}
+
 /// A broker that listens, and serves once it is run.
 #[derive(Debug)]
 pub struct Broker {
     shared: Arc<Shared>,
-    listener: TcpListener,
-    address: SocketAddr,
+    sockets: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
 }
 
 /// Looks at a broker from elsewhere; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct BrokerHandle {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     cluster_id: String,
 }
 
@@ -78,12 +104,20 @@ impl Broker {
     /// # Errors
     /// If the address cannot be had, or the store's logs cannot be read.
     pub async fn open(options: BrokerOptions) -> Result<Self, OpenError> {
-        let bind = |source| OpenError::Bind { address: options.listen, source };
-        let listener = TcpListener::bind(options.listen).await.map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
-        let advertised = options
-            .advertised
-            .unwrap_or_else(|| HostPort { host: address.ip().to_string(), port: address.port() });
+        let tls = options.security.tls.as_ref().map(TlsServer::new).transpose()?;
+        let (mut sockets, mut addresses, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
+        for listener in options.listeners {
+            if listener.protocol.has_tls() && tls.is_none() {
+                return Err(OpenError::NoCertificate { listener });
+            }
+            let (socket, address, listening) = listen(listener).await?;
+            sockets.push(socket);
+            addresses.push(address);
+            listeners.push(listening);
+        }
+        if listeners.is_empty() {
+            return Err(OpenError::NoListener);
+        }
         let store: Store = options.store;
         let catalog =
             Catalog::open(store, options.recovered, options.cluster_id, options.clock.clone())
@@ -94,7 +128,10 @@ impl Broker {
         let shared = Shared {
             cluster_id: catalog.cluster_id(),
             node_id: options.node_id,
-            advertised,
+            listeners,
+            tls,
+            mechanisms: options.security.mechanisms,
+            users: options.security.users,
             auto_create_topics: options.auto_create_topics,
             default_partitions: options.default_partitions,
             settings: options.settings,
@@ -104,13 +141,13 @@ impl Broker {
             groups,
             fetch_sessions: FetchSessions::default(),
         };
-        Ok(Self { shared: Arc::new(shared), listener, address })
+        Ok(Self { shared: Arc::new(shared), sockets, addresses })
     }
 
     /// A handle for looking at it.
     pub fn handle(&self) -> BrokerHandle {
         let cluster_id = self.shared.cluster_id.clone();
-        BrokerHandle { address: self.address, cluster_id }
+        BrokerHandle { addresses: self.addresses.clone(), cluster_id }
     }
 
     /// Serves until `shutdown` turns true.
@@ -119,16 +156,33 @@ impl Broker {
         let compacting = cleaner::run(Arc::clone(&self.shared), shutdown.clone());
         let ending = transactions::run(Arc::clone(&self.shared), shutdown.clone());
         let coordinating = groups::run(Arc::clone(&self.shared), shutdown.clone());
-        let serving = server::run(self.listener, Arc::clone(&self.shared), shutdown);
+        let serving = server::run(self.sockets, Arc::clone(&self.shared), shutdown);
         tokio::join!(serving, maintaining, compacting, ending, coordinating);
         maintenance::checkpoint_all(&self.shared);
     }
 }
 
+async fn listen(
+    options: ListenerOptions,
+) -> Result<(TcpListener, SocketAddr, Listening), OpenError> {
+    let bind = |source| OpenError::Bind { address: options.address, source };
+    let socket = TcpListener::bind(options.address).await.map_err(bind)?;
+    let address = socket.local_addr().map_err(bind)?;
+    let advertised = options
+        .advertised
+        .unwrap_or_else(|| HostPort { host: address.ip().to_string(), port: address.port() });
+    Ok((socket, address, Listening { protocol: options.protocol, advertised }))
+}
+
 impl BrokerHandle {
-    /// Where it listens.
+    /// Where it listens first.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Where it listens, in the order of the options.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// The cluster's id.

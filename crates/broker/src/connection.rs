@@ -3,6 +3,11 @@
 //! Kafka answers one request of a connection before it looks at the next. So do we, but for
 //! produce requests: their batches are appended in order, and then they wait for the disk
 //! together.
+//!
+//! On listeners with TLS or SASL nothing is served before it is known who asks (`sasl.rs`); that
+//! has a time limit, and its frames a low one.
+
+mod sasl;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -15,19 +20,26 @@ use farlog_wire::frame::{SIZE_BYTES, decode_request_header, size_of_frame};
 use farlog_wire::limits::FRAME_BYTES_MAX;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use crate::api::{self, RequestContext, RequestFault};
 use crate::broker::Shared;
-use crate::limits::{KEPT_FRAME_BYTES_MAX, PRODUCES_IN_FLIGHT_MAX, WRITE_BUFFER_BYTES};
+use crate::limits::{
+    AUTHENTICATION_TIMEOUT, KEPT_FRAME_BYTES_MAX, PRODUCES_IN_FLIGHT_MAX, WRITE_BUFFER_BYTES,
+};
+use crate::security::{Principal, principal_of};
+use sasl::{Authenticated, Refused};
 
 /// Who is on the other side of a connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
+    /// The way that they came in, counted in the order of the options.
+    pub(crate) listener: usize,
+    pub(crate) principal: Principal,
 }
 
 /// Why a connection ended before its client closed it.
@@ -39,54 +51,102 @@ enum Ended {
     FrameSize(#[from] farlog_wire::frame::FrameSizeError),
     #[error("{0}")]
     Request(#[from] RequestFault),
+    #[error("TLS handshake failed: {0}")]
+    Tls(std::io::Error),
+    #[error("the client's certificate has no readable subject")]
+    Subject,
+    #[error("it was not said who is there within {AUTHENTICATION_TIMEOUT:?}")]
+    Slow,
+    #[error("{0}")]
+    Refused(#[from] Refused),
 }
 
 /// An answer is one frame, in pieces.
 type Answer = Result<Option<Vec<Bytes>>, RequestFault>;
 
-struct Connection {
+struct Connection<R, W> {
     broker: Arc<Shared>,
     peer: Arc<Peer>,
-    input: OwnedReadHalf,
+    input: R,
     /// For requests: used again when nothing refers to the one before any more.
     frames: BytesMut,
-    output: BufWriter<OwnedWriteHalf>,
+    output: BufWriter<W>,
     produces: FuturesOrdered<BoxFuture<'static, Answer>>,
+    authenticated: Authenticated,
 }
 
 /// Serves a client until it leaves, misbehaves, or `stop` turns true.
 pub(crate) async fn run(
     broker: Arc<Shared>,
     stream: TcpStream,
-    address: SocketAddr,
+    (listener, address): (usize, SocketAddr),
     mut stop: watch::Receiver<bool>,
 ) {
     // Small answers must not wait for each other.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
     }
-    let (input, output) = stream.into_split();
-    let connection = Connection {
-        broker,
-        peer: Arc::new(Peer { address }),
-        input,
-        frames: BytesMut::new(),
-        output: BufWriter::with_capacity(WRITE_BUFFER_BYTES, output),
-        produces: FuturesOrdered::new(),
-    };
+    let peer = Peer { address, listener, principal: Principal::anonymous() };
     let ended = tokio::select! {
-        ended = connection.serve() => ended,
+        ended = Box::pin(serve(broker, stream, peer)) => ended,
         _ = stop.wait_for(|&stop| stop) => Ok(()),
     };
     match ended {
         Ok(()) => {}
+        Err(Ended::Refused(Refused::Left)) => tracing::debug!(%address, "left before it was known"),
         Err(Ended::Socket(error)) => tracing::debug!(%address, %error, "connection lost"),
         Err(error) => tracing::warn!(%address, "connection closed: {error}"),
     }
 }
 
-impl Connection {
-    async fn serve(mut self) -> Result<(), Ended> {
+/// TLS if the listener has it, then Kafka.
+async fn serve(broker: Arc<Shared>, stream: TcpStream, mut peer: Peer) -> Result<(), Ended> {
+    let deadline = Instant::now() + AUTHENTICATION_TIMEOUT;
+    let protocol = broker.listeners[peer.listener].protocol;
+    let tls = broker.tls.as_ref().filter(|_| protocol.has_tls());
+    let Some(tls) = tls else {
+        let (input, output) = stream.into_split();
+        return Connection::new(broker, peer, input, output).serve(deadline).await;
+    };
+    let accepting = tls.acceptor(protocol.has_sasl()).accept(stream);
+    let accepted = timeout_at(deadline, accepting).await.map_err(|_| Ended::Slow)?;
+    let stream = accepted.map_err(Ended::Tls)?;
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    peer.principal = principal_of(certificates.first()).ok_or(Ended::Subject)?;
+    let (input, output) = tokio::io::split(stream);
+    Connection::new(broker, peer, input, output).serve(deadline).await
+}
+
+impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W> {
+    fn new(broker: Arc<Shared>, peer: Peer, input: R, output: W) -> Self {
+        Self {
+            broker,
+            peer: Arc::new(peer),
+            input,
+            frames: BytesMut::new(),
+            output: BufWriter::with_capacity(WRITE_BUFFER_BYTES, output),
+            produces: FuturesOrdered::new(),
+            authenticated: Authenticated::default(),
+        }
+    }
+
+    async fn serve(mut self, deadline: Instant) -> Result<(), Ended> {
+        let served = self.serve_requests(deadline).await;
+        // What was said last must arrive, and TLS has an end of its own. Who is gone is gone.
+        if let Err(error) = self.output.shutdown().await {
+            tracing::trace!(address = %self.peer.address, %error, "cannot end the connection");
+        }
+        served
+    }
+
+    fn has_sasl(&self) -> bool {
+        self.broker.listeners[self.peer.listener].protocol.has_sasl()
+    }
+
+    async fn serve_requests(&mut self, deadline: Instant) -> Result<(), Ended> {
+        if self.has_sasl() {
+            self.authenticate(None, deadline).await?;
+        }
         let mut prefix = [0; SIZE_BYTES];
         let mut prefix_bytes = 0;
         loop {
@@ -104,7 +164,7 @@ impl Connection {
                     prefix_bytes += read;
                     if prefix_bytes == SIZE_BYTES {
                         prefix_bytes = 0;
-                        let frame = self.read_frame(prefix).await?;
+                        let frame = self.read_frame(prefix, FRAME_BYTES_MAX).await?;
                         self.take(frame).await?;
                     }
                 }
@@ -112,8 +172,12 @@ impl Connection {
         }
     }
 
-    async fn read_frame(&mut self, prefix: [u8; SIZE_BYTES]) -> Result<Bytes, Ended> {
-        let size = size_of_frame(prefix, FRAME_BYTES_MAX)?;
+    async fn read_frame(
+        &mut self,
+        prefix: [u8; SIZE_BYTES],
+        frame_bytes_max: usize,
+    ) -> Result<Bytes, Ended> {
+        let size = size_of_frame(prefix, frame_bytes_max)?;
         let frame = &mut self.frames;
         // Grows with what arrives, not with what is announced.
         while frame.len() < size {
@@ -130,9 +194,17 @@ impl Connection {
     }
 
     async fn take(&mut self, frame: Bytes) -> Result<(), Ended> {
+        let whole = self.has_sasl().then(|| frame.clone());
         let (header, body) =
             decode_request_header(frame, api::header_version).map_err(RequestFault::from)?;
         let key = ApiKey::try_from(header.request_api_key).map_err(RequestFault::from)?;
+        if let Some(whole) = whole
+            && self.must_authenticate(key)?
+        {
+            self.settle().await?;
+            let deadline = Instant::now() + AUTHENTICATION_TIMEOUT;
+            return self.authenticate(Some(whole), deadline).await;
+        }
         if key == ApiKey::ApiVersions && !api::serves(key, header.request_api_version) {
             let frame = api::unsupported_api_versions(header.correlation_id);
             return self.write(Some(frame.map_err(RequestFault::from)?)).await;
@@ -156,11 +228,17 @@ impl Connection {
             });
             return Ok(());
         }
+        self.settle().await?;
+        // A client that leaves while its fetch waits is noticed when the answer is written.
+        self.write(answer.await?).await
+    }
+
+    /// Answers all produce requests that wait.
+    async fn settle(&mut self) -> Result<(), Ended> {
         while let Some(earlier) = self.produces.next().await {
             self.write(earlier?).await?;
         }
-        // A client that leaves while its fetch waits is noticed when the answer is written.
-        self.write(answer.await?).await
+        Ok(())
     }
 
     async fn write(&mut self, answer: Option<Vec<Bytes>>) -> Result<(), Ended> {

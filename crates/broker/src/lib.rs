@@ -6,6 +6,7 @@
 //! - `partition/`: what appending to a log means: sequences, transactions, epochs.
 //! - `transactions/`: the transaction coordinator.
 //! - `groups/`: who consumes together, and how far they are.
+//! - `security/`: who is on the other side, and what they may do.
 //! - `catalog/`: topics and what else the cluster knows of itself, kept in a log of its own.
 //!
 //! It meets the rest of Farlog in Kafka's bytes only.
@@ -18,9 +19,11 @@ mod clock;
 mod connection;
 mod groups;
 mod limits;
+mod listener;
 mod maintenance;
 mod options;
 mod partition;
+mod security;
 mod server;
 mod settings;
 mod topic_configs;
@@ -29,6 +32,11 @@ mod transactions;
 pub use broker::{Broker, BrokerHandle, OpenError};
 pub use clock::Clock;
 pub use groups::ReplayError;
+pub use listener::{ListenerError, ListenerOptions, SecurityProtocol};
 pub use options::{BrokerOptions, HostPort};
+pub use security::{
+    ClientCertificates, SaslMechanism, SecurityOptions, TlsServerError, TlsServerOptions, Users,
+    UsersError,
+};
 pub use settings::{BrokerSettings, SettingError};
 pub use transactions::TransactionLogError;

@@ -18,6 +18,16 @@ pub(crate) const SHARED_FIELD_BYTES_MIN: usize = 64 * 1024;
 /// request needs is given back.
 pub(crate) const KEPT_FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// From a connection's first byte to its proof of who it is: TLS and SASL together.
+pub(crate) const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a failed authentication waits before it is told, as Kafka has it
+/// (`connection.failed.authentication.delay.ms`).
+pub(crate) const FAILED_AUTHENTICATION_DELAY: Duration = Duration::from_millis(100);
+
+/// Between two authentications of one connection, as Kafka has it.
+pub(crate) const REAUTHENTICATION_INTERVAL_MIN: Duration = Duration::from_secs(1);
+
 /// Partitions of one topic, and how many one request may make.
 pub(crate) const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
 

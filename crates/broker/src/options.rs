@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use farlog_store::{RecoveredLog, Store};
 
 use crate::clock::Clock;
+use crate::listener::ListenerOptions;
+use crate::security::SecurityOptions;
 use crate::settings::BrokerSettings;
 
 /// Where clients are told to connect to.
@@ -19,10 +21,10 @@ pub struct HostPort {
 /// Everything that a broker needs to know.
 #[derive(Clone, Debug)]
 pub struct BrokerOptions {
-    /// Where to listen; port 0 takes any free one.
-    pub listen: SocketAddr,
-    /// What clients are told; `None` for the address listened on.
-    pub advertised: Option<HostPort>,
+    /// Where to listen, and how to speak there; at least one.
+    pub listeners: Vec<ListenerOptions>,
+    /// Users, certificates and what else keeps others out.
+    pub security: SecurityOptions,
     /// The broker's id.
     pub node_id: i32,
     /// The cluster's id if it has none yet; `None` makes one from the clock and the process.
@@ -45,8 +47,8 @@ impl BrokerOptions {
     /// Options with the defaults, over a store whose logs end with the process.
     pub fn in_memory(listen: SocketAddr) -> Self {
         Self {
-            listen,
-            advertised: None,
+            listeners: vec![ListenerOptions::plaintext(listen)],
+            security: SecurityOptions::default(),
             node_id: 1,
             cluster_id: None,
             store: Store::in_memory(),

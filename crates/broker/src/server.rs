@@ -1,9 +1,10 @@
-//! Accepts connections.
+//! Accepts connections, on every listener.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -18,15 +19,28 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Accepts until `stop` turns true, then ends every connection.
 pub(crate) async fn run(
-    listener: TcpListener,
+    sockets: Vec<TcpListener>,
+    broker: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let accepting = sockets.into_iter().enumerate().map(|(listener, socket)| {
+        accept(socket, listener, Arc::clone(&places), Arc::clone(&broker), stop.clone())
+    });
+    join_all(accepting).await;
+}
+
+async fn accept(
+    socket: TcpListener,
+    listener: usize,
+    places: Arc<Semaphore>,
     broker: Arc<Shared>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = socket.accept() => accepted,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             _ = stop.wait_for(|&stop| stop) => break,
         };
@@ -44,7 +58,7 @@ pub(crate) async fn run(
         };
         let (broker, stop) = (Arc::clone(&broker), stop.clone());
         connections.spawn(async move {
-            connection::run(broker, stream, address, stop).await;
+            connection::run(broker, stream, (listener, address), stop).await;
             drop(place);
         });
     }

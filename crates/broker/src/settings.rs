@@ -80,6 +80,9 @@ macro_rules! settings {
 }
 
 settings! {
+    /// After how long a connection that authenticated with SASL must do so again, in milliseconds;
+    /// 0 for never.
+    connections_max_reauth_ms = "connections.max.reauth.ms", 0, 0..=i64::MAX;
     /// How often members of consumer groups (KIP-848) are to say that they are alive, in
     /// milliseconds.
     group_consumer_heartbeat_interval_ms =

@@ -1,7 +1,6 @@
 //! SASL mechanisms as state machines without IO: bytes from the server in, bytes for the server
 //! out. The same machine serves the first authentication and each later one (KIP-368).
 
-mod base64;
 mod scram;
 
 use std::fmt;
@@ -9,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use farlog_wire::base64;
 
 use scram::{Scram, ScramHash};
 

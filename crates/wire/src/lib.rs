@@ -6,9 +6,11 @@
 //! - [`frame`]: requests and responses with their size prefix and header.
 //! - [`error_code`]: Kafka's error codes, by name.
 //! - [`records`]: record batches: headers, CRC, merging, codecs.
+//! - [`base64`]: as SASL writes it.
 //! - [`limits`]: what bounds the memory that bytes from outside can make us use.
 
 pub mod api_key;
+pub mod base64;
 pub mod error_code;
 pub mod frame;
 pub mod limits;

@@ -26,11 +26,12 @@ use schema::{Message, Versions};
 pub(crate) const KAFKA_VERSION: &str = "4.3.1";
 
 /// The APIs that Farlog sends or serves, by Kafka's names.
-const APIS: [&str; 45] = [
+const APIS: [&str; 47] = [
     "AddOffsetsToTxn",
     "AddPartitionsToTxn",
     "AlterClientQuotas",
     "AlterConfigs",
+    "AlterUserScramCredentials",
     "ApiVersions",
     "ConsumerGroupDescribe",
     "ConsumerGroupHeartbeat",
@@ -49,6 +50,7 @@ const APIS: [&str; 45] = [
     "DescribeLogDirs",
     "DescribeProducers",
     "DescribeTransactions",
+    "DescribeUserScramCredentials",
     "ElectLeaders",
     "EndTxn",
     "Fetch",

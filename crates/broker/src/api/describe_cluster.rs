@@ -41,8 +41,8 @@ pub(super) async fn handle(
         controller_id: broker.node_id,
         brokers: vec![DescribeClusterBroker {
             broker_id: broker.node_id,
-            host: broker.advertised.host.clone(),
-            port: i32::from(broker.advertised.port),
+            host: context.listener().advertised.host.clone(),
+            port: i32::from(context.listener().advertised.port),
             rack: None,
             is_fenced: false,
         }],

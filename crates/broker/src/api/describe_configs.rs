@@ -16,6 +16,7 @@ use farlog_wire::{ErrorCode, VersionRange};
 
 use super::RequestContext;
 use crate::catalog::{Refusal, Topic};
+use crate::options::HostPort;
 use crate::topic_configs::{Definition, Kind};
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 1, max: 4 };
@@ -129,9 +130,13 @@ fn synonyms_of_default(definition: &Definition) -> Vec<DescribeConfigsSynonym> {
 
 fn broker_configs(context: &RequestContext, synonyms: bool) -> Vec<DescribeConfigsResourceResult> {
     let broker = &context.broker;
-    let listener = format!("PLAINTEXT://{}:{}", broker.advertised.host, broker.advertised.port);
+    let listeners = broker.listeners.iter().map(|listener| {
+        let HostPort { host, port } = &listener.advertised;
+        format!("{}://{host}:{port}", listener.protocol.name())
+    });
+    let listeners = listeners.collect::<Vec<String>>().join(",");
     let settings = [
-        ("advertised.listeners", Kind::List, listener),
+        ("advertised.listeners", Kind::List, listeners),
         ("auto.create.topics.enable", Kind::Boolean, broker.auto_create_topics.to_string()),
         ("default.replication.factor", Kind::Int, "1".to_owned()),
         ("node.id", Kind::Int, broker.node_id.to_string()),

@@ -56,8 +56,8 @@ fn coordinator(
         Ok(()) => Coordinator {
             key,
             node_id: context.broker.node_id,
-            host: context.broker.advertised.host.clone(),
-            port: i32::from(context.broker.advertised.port),
+            host: context.listener().advertised.host.clone(),
+            port: i32::from(context.listener().advertised.port),
             ..Coordinator::default()
         },
         Err(error_code) => Coordinator {

@@ -48,8 +48,8 @@ pub(super) async fn handle(context: RequestContext, request: MetadataRequest) ->
     MetadataResponse {
         brokers: vec![MetadataResponseBroker {
             node_id: broker.node_id,
-            host: broker.advertised.host.clone(),
-            port: i32::from(broker.advertised.port),
+            host: context.listener().advertised.host.clone(),
+            port: i32::from(context.listener().advertised.port),
             rack: None,
         }],
         cluster_id: Some(broker.cluster_id.clone()),

@@ -4,6 +4,7 @@
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
+mod alter_user_scram_credentials;
 mod api_versions;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
@@ -18,6 +19,7 @@ mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_transactions;
+mod describe_user_scram_credentials;
 mod elect_leaders;
 mod end_txn;
 mod fetch;
@@ -37,6 +39,8 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sasl_authenticate;
+mod sasl_handshake;
 mod sync_group;
 mod txn_offset_commit;
 mod write_txn_markers;
@@ -48,7 +52,7 @@ use farlog_wire::api_key::UnknownApiKey;
 use farlog_wire::frame::encode_response_chunks;
 use farlog_wire::{ApiKey, DecodeError, EncodeError, ErrorCode, Reader, Request, VersionRange};
 
-use crate::broker::Shared;
+use crate::broker::{Listening, Shared};
 use crate::connection::Peer;
 use crate::limits::SHARED_FIELD_BYTES_MIN;
 
@@ -82,6 +86,11 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
+    /// The way that the request came in.
+    pub(crate) fn listener(&self) -> &Listening {
+        &self.broker.listeners[self.peer.listener]
+    }
+
     /// The client's address as Kafka writes it down.
     pub(crate) fn client_host(&self) -> String {
         format!("/{}", self.peer.address.ip())
@@ -227,6 +236,14 @@ served! {
         farlog_wire::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest,
     consumer_group_describe =>
         farlog_wire::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest,
+    sasl_handshake => farlog_wire::messages::sasl_handshake_request::SaslHandshakeRequest,
+    sasl_authenticate => farlog_wire::messages::sasl_authenticate_request::SaslAuthenticateRequest,
+    describe_user_scram_credentials =>
+        farlog_wire::messages::describe_user_scram_credentials_request::
+            DescribeUserScramCredentialsRequest,
+    alter_user_scram_credentials =>
+        farlog_wire::messages::alter_user_scram_credentials_request::
+            AlterUserScramCredentialsRequest,
 }
 
 /// Whether an API is served in a version.

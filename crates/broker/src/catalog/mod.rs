@@ -1,9 +1,11 @@
-//! What the cluster knows of itself: its id, its topics, their configs, and from where producer ids
-//! are taken. Kept in a log of its own, one record for each change, read once at start.
+//! What the cluster knows of itself: its id, its topics, their configs, users' credentials, and
+//! from where producer ids are taken. Kept in a log of its own, one record for each change, read
+//! once at start.
 
 mod record;
 mod replay;
 mod rules;
+mod security;
 mod topic;
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,6 +23,8 @@ use record::Record;
 use replay::read;
 pub(crate) use rules::check_name;
 use rules::{check_partitions, collide, exists};
+pub(crate) use security::ScramChange;
+use security::SecurityState;
 pub(crate) use topic::{Topic, is_internal};
 
 /// The log of the catalog: no topic has this id, which Kafka uses for its own metadata.
@@ -89,6 +93,7 @@ struct Known {
     cluster_id: String,
     topics: BTreeMap<String, Arc<Topic>>,
     names: HashMap<Uuid, String>,
+    security: SecurityState,
     /// The next producer id to give away, and the end of the block it is from.
     producer_ids: (i64, i64),
 }
@@ -140,6 +145,7 @@ impl Catalog {
         let mut known = Known {
             cluster_id: declared.cluster_id.clone(),
             producer_ids: (declared.producer_ids_end, declared.producer_ids_end),
+            security: declared.security,
             ..Known::default()
         };
         let (mut count, mut bytes_read) = (0_usize, 0);

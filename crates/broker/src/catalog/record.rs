@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::security::scram::{ScramCredential, ScramHash};
+
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
@@ -23,6 +25,10 @@ pub(crate) enum Record {
     PartitionsAdded { id: String, partitions: i32 },
     /// These configs are set on a topic now, and no others.
     ConfigsSet { id: String, configs: BTreeMap<String, String> },
+    /// A user has this SCRAM credential now.
+    ScramSet { user: String, mechanism: ScramHash, credential: ScramCredential },
+    /// A user has none for this mechanism any more.
+    ScramRemoved { user: String, mechanism: ScramHash },
 }
 
 impl Record {

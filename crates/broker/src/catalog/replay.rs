@@ -6,6 +6,7 @@ use farlog_store::Store;
 use farlog_wire::Uuid;
 use farlog_wire::records::{RawBatch, batches};
 
+use super::security::SecurityState;
 use super::{CATALOG, CatalogError, Record};
 use crate::limits::SCAN_BYTES;
 
@@ -16,6 +17,7 @@ pub(super) struct Declared {
     pub(super) topics: BTreeMap<String, DeclaredTopic>,
     pub(super) producer_ids_end: i64,
     pub(super) starts: i32,
+    pub(super) security: SecurityState,
 }
 
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub(super) struct DeclaredTopic {
 impl Declared {
     fn take(&mut self, record: Record) -> Result<(), String> {
         let id_of = |id: &str| id.parse::<Uuid>().map_err(|error| error.to_string());
+        let Some(record) = self.security.take(record) else { return Ok(()) };
         match record {
             Record::Cluster { id } => self.cluster_id = id,
             Record::Started => self.starts += 1,
@@ -44,6 +47,8 @@ impl Declared {
                 self.topic(id_of(&id)?)?.partitions = partitions;
             }
             Record::ConfigsSet { id, configs } => self.topic(id_of(&id)?)?.configs = configs,
+            // Taken above.
+            Record::ScramSet { .. } | Record::ScramRemoved { .. } => {}
         }
         Ok(())
     }

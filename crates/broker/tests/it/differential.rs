@@ -38,7 +38,6 @@
 
 mod batch;
 mod document;
-mod peer;
 mod runner;
 mod script;
 mod steps;

@@ -5,5 +5,7 @@ mod differential;
 mod fixture;
 mod given_offsets;
 mod groups;
+mod peer;
+mod security;
 mod transactions;
 mod transactions_clients;

@@ -8,8 +8,9 @@ use std::num::NonZeroU32;
 
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
 use bytes::Bytes;
+use farlog_wire::base64;
 
-use super::{SaslCredentials, SaslError, SaslMechanism, base64};
+use super::{SaslCredentials, SaslError, SaslMechanism};
 use crate::limits::{SCRAM_ITERATIONS_MAX, SCRAM_ITERATIONS_MIN, SCRAM_SALT_BYTES_MAX};
 
 /// `n,,`: no channel binding, no other authorisation identity.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use farlog_broker::{Broker, BrokerOptions, HostPort};
+use farlog_broker::{Broker, BrokerOptions, HostPort, ListenerOptions};
 use farlog_store::{Store, StoreOptions};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
@@ -39,10 +39,11 @@ impl EmbeddedCluster {
         let (store, recovery) = Store::open(options).await?;
         let advertised = advertised.as_ref();
         let advertised = advertised.map(|at| HostPort { host: at.host.clone(), port: at.port });
+        let listener = ListenerOptions { advertised, ..ListenerOptions::plaintext(*listen) };
         let options = BrokerOptions {
             store,
             recovered: recovery.logs,
-            advertised,
+            listeners: vec![listener],
             ..BrokerOptions::in_memory(*listen)
         };
         Ok(Self::start(options).await?)

@@ -1,11 +1,12 @@
 //! `farlog broker`: one embedded cluster, until a signal.
 
+mod ways_in;
+
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use farlog_broker::{Broker, BrokerOptions, BrokerSettings, HostPort};
+use farlog_broker::{Broker, BrokerOptions, BrokerSettings};
 use farlog_store::{OpenError, RecoveredLog, Store, StoreOptions};
 use indicatif::MultiProgress;
 use tokio::sync::watch;
@@ -13,13 +14,14 @@ use tokio::sync::watch;
 use super::Outcome;
 use super::logging::LoggingArguments;
 use crate::app::signals;
+pub use ways_in::{Advertised, WaysIn};
 
 /// Arguments of `farlog broker`.
 #[derive(Debug, Args)]
 pub struct BrokerArguments {
-    /// Where to listen: IP:PORT; port 0 takes any free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9092")]
-    pub listen: SocketAddr,
+    /// Listeners and who may use them.
+    #[command(flatten)]
+    pub ways_in: WaysIn,
     /// Where records are kept; without it they end with the process.
     #[arg(long, value_name = "DIRECTORY")]
     pub data: Option<PathBuf>,
@@ -27,9 +29,6 @@ pub struct BrokerArguments {
     /// kill of the process, but not of the machine. Kafka's default is the same.
     #[arg(long, requires = "data")]
     pub no_fsync: bool,
-    /// What clients are told to connect to: HOST:PORT; the address listened on if not given.
-    #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
-    pub advertised: Option<HostPort>,
     /// The broker's id.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(i32).range(0..))]
@@ -69,10 +68,10 @@ pub fn run(arguments: &BrokerArguments) -> io::Result<Outcome> {
 
 async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
     let mut signals = signals::listen()?;
-    let settings = match settings(&arguments.set) {
-        Ok(settings) => settings,
+    let options = match options(arguments) {
+        Ok(options) => options,
         Err(why) => {
-            writeln!(io::stderr(), "error: --set: {why}")?;
+            writeln!(io::stderr(), "error: {why}")?;
             return Ok(Outcome::Usage);
         }
     };
@@ -83,17 +82,7 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
             return Ok(Outcome::Machine);
         }
     };
-    let options = BrokerOptions {
-        store,
-        recovered,
-        settings,
-        advertised: arguments.advertised.clone(),
-        node_id: arguments.node_id,
-        cluster_id: arguments.cluster_id.clone(),
-        default_partitions: arguments.default_partitions,
-        auto_create_topics: !arguments.no_auto_create_topics,
-        ..BrokerOptions::in_memory(arguments.listen)
-    };
+    let options = BrokerOptions { store, recovered, ..options };
     let broker = match Broker::open(options).await {
         Ok(broker) => broker,
         Err(error) => {
@@ -111,7 +100,9 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
             tracing::info!("cluster {cluster_id} at {address}; records are kept in memory only")
         }
     }
-    writeln!(io::stdout(), "{address}")?;
+    for address in handle.addresses() {
+        writeln!(io::stdout(), "{address}")?;
+    }
     let (stop, stopping) = watch::channel(false);
     let mut serving = tokio::spawn(broker.run(stopping));
     tokio::select! {
@@ -128,6 +119,21 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
         _ = &mut serving => Ok(Outcome::Done),
         Some(signal) = signals.recv() => Ok(signal.exit()),
     }
+}
+
+/// All but the store.
+fn options(arguments: &BrokerArguments) -> Result<BrokerOptions, String> {
+    let ways_in = &arguments.ways_in;
+    Ok(BrokerOptions {
+        settings: settings(&arguments.set).map_err(|why| format!("--set: {why}"))?,
+        listeners: ways_in.listeners()?,
+        security: ways_in.security()?,
+        node_id: arguments.node_id,
+        cluster_id: arguments.cluster_id.clone(),
+        default_partitions: arguments.default_partitions,
+        auto_create_topics: !arguments.no_auto_create_topics,
+        ..BrokerOptions::in_memory(ways_in.first_address())
+    })
 }
 
 async fn open_store(arguments: &BrokerArguments) -> Result<(Store, Vec<RecoveredLog>), OpenError> {
@@ -156,15 +162,4 @@ fn settings(set: &[String]) -> Result<BrokerSettings, String> {
         settings.set(name, value).map_err(|error| error.to_string())?;
     }
     Ok(settings)
-}
-
-fn host_port(text: &str) -> Result<HostPort, String> {
-    let wrong = || "HOST:PORT, for instance broker.example:9092".to_owned();
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let port = port.parse().map_err(|_| wrong())?;
-    let host = host.trim_matches(['[', ']']);
-    if host.is_empty() {
-        return Err(wrong());
-    }
-    Ok(HostPort { host: host.to_owned(), port })
 }

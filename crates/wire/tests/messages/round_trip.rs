@@ -82,5 +82,5 @@ fn headers() {
 
 #[test]
 fn all_apis_are_there() {
-    assert_eq!(APIS, 45);
+    assert_eq!(APIS, 47);
 }

@@ -209,6 +209,52 @@ impl Sample for alter_configs_response::AlterConfigsResourceResponse {
     }
 }
 
+impl Sample for alter_user_scram_credentials_request::AlterUserScramCredentialsRequest {
+    fn sample(dice: &mut Dice, version: i16) -> Self {
+        Self {
+            deletions: dice.vec(|dice| Sample::sample(dice, version)),
+            upsertions: dice.vec(|dice| Sample::sample(dice, version)),
+        }
+    }
+}
+
+impl Sample for alter_user_scram_credentials_request::ScramCredentialDeletion {
+    fn sample(dice: &mut Dice, _version: i16) -> Self {
+        Self { name: dice.string(), mechanism: dice.number() as i8 }
+    }
+}
+
+impl Sample for alter_user_scram_credentials_request::ScramCredentialUpsertion {
+    fn sample(dice: &mut Dice, _version: i16) -> Self {
+        Self {
+            name: dice.string(),
+            mechanism: dice.number() as i8,
+            iterations: dice.number() as i32,
+            salt: dice.bytes(),
+            salted_password: dice.bytes(),
+        }
+    }
+}
+
+impl Sample for alter_user_scram_credentials_response::AlterUserScramCredentialsResponse {
+    fn sample(dice: &mut Dice, version: i16) -> Self {
+        Self {
+            throttle_time_ms: dice.number() as i32,
+            results: dice.vec(|dice| Sample::sample(dice, version)),
+        }
+    }
+}
+
+impl Sample for alter_user_scram_credentials_response::AlterUserScramCredentialsResult {
+    fn sample(dice: &mut Dice, _version: i16) -> Self {
+        Self {
+            user: dice.string(),
+            error_code: ErrorCode(dice.number() as i16),
+            error_message: dice.option(true, |dice| dice.string()),
+        }
+    }
+}
+
 impl Sample for api_versions_request::ApiVersionsRequest {
     fn sample(dice: &mut Dice, version: i16) -> Self {
         Self {
@@ -1118,6 +1164,46 @@ impl Sample for describe_transactions_response::TransactionState {
 impl Sample for describe_transactions_response::TopicData {
     fn sample(dice: &mut Dice, _version: i16) -> Self {
         Self { topic: dice.string(), partitions: dice.vec(|dice| dice.number() as i32) }
+    }
+}
+
+impl Sample for describe_user_scram_credentials_request::DescribeUserScramCredentialsRequest {
+    fn sample(dice: &mut Dice, version: i16) -> Self {
+        Self { users: dice.option(true, |dice| dice.vec(|dice| Sample::sample(dice, version))) }
+    }
+}
+
+impl Sample for describe_user_scram_credentials_request::UserName {
+    fn sample(dice: &mut Dice, _version: i16) -> Self {
+        Self { name: dice.string() }
+    }
+}
+
+impl Sample for describe_user_scram_credentials_response::DescribeUserScramCredentialsResponse {
+    fn sample(dice: &mut Dice, version: i16) -> Self {
+        Self {
+            throttle_time_ms: dice.number() as i32,
+            error_code: ErrorCode(dice.number() as i16),
+            error_message: dice.option(true, |dice| dice.string()),
+            results: dice.vec(|dice| Sample::sample(dice, version)),
+        }
+    }
+}
+
+impl Sample for describe_user_scram_credentials_response::DescribeUserScramCredentialsResult {
+    fn sample(dice: &mut Dice, version: i16) -> Self {
+        Self {
+            user: dice.string(),
+            error_code: ErrorCode(dice.number() as i16),
+            error_message: dice.option(true, |dice| dice.string()),
+            credential_infos: dice.vec(|dice| Sample::sample(dice, version)),
+        }
+    }
+}
+
+impl Sample for describe_user_scram_credentials_response::CredentialInfo {
+    fn sample(dice: &mut Dice, _version: i16) -> Self {
+        Self { mechanism: dice.number() as i8, iterations: dice.number() as i32 }
     }
 }
 
@@ -2408,916 +2494,242 @@ impl Sample for response_header::ResponseHeader {
 /// The Java class in Kafka that each structure mirrors, and the structure's default as text.
 pub(crate) fn defaults() -> Vec<(&'static str, String)> {
     vec![
-        (
-            "AddOffsetsToTxnRequestData",
-            format!("{:?}", add_offsets_to_txn_request::AddOffsetsToTxnRequest::default()),
-        ),
-        (
-            "AddOffsetsToTxnResponseData",
-            format!("{:?}", add_offsets_to_txn_response::AddOffsetsToTxnResponse::default()),
-        ),
-        (
-            "AddPartitionsToTxnRequestData",
-            format!("{:?}", add_partitions_to_txn_request::AddPartitionsToTxnRequest::default()),
-        ),
-        (
-            "AddPartitionsToTxnRequestData$AddPartitionsToTxnTransaction",
-            format!(
-                "{:?}",
-                add_partitions_to_txn_request::AddPartitionsToTxnTransaction::default()
-            ),
-        ),
-        (
-            "AddPartitionsToTxnRequestData$AddPartitionsToTxnTopic",
-            format!("{:?}", add_partitions_to_txn_request::AddPartitionsToTxnTopic::default()),
-        ),
-        (
-            "AddPartitionsToTxnResponseData",
-            format!("{:?}", add_partitions_to_txn_response::AddPartitionsToTxnResponse::default()),
-        ),
-        (
-            "AddPartitionsToTxnResponseData$AddPartitionsToTxnResult",
-            format!("{:?}", add_partitions_to_txn_response::AddPartitionsToTxnResult::default()),
-        ),
-        (
-            "AddPartitionsToTxnResponseData$AddPartitionsToTxnTopicResult",
-            format!(
-                "{:?}",
-                add_partitions_to_txn_response::AddPartitionsToTxnTopicResult::default()
-            ),
-        ),
-        (
-            "AddPartitionsToTxnResponseData$AddPartitionsToTxnPartitionResult",
-            format!(
-                "{:?}",
-                add_partitions_to_txn_response::AddPartitionsToTxnPartitionResult::default()
-            ),
-        ),
-        (
-            "AlterClientQuotasRequestData",
-            format!("{:?}", alter_client_quotas_request::AlterClientQuotasRequest::default()),
-        ),
-        (
-            "AlterClientQuotasRequestData$EntryData",
-            format!("{:?}", alter_client_quotas_request::EntryData::default()),
-        ),
-        (
-            "AlterClientQuotasRequestData$EntityData",
-            format!("{:?}", alter_client_quotas_request::EntityData::default()),
-        ),
-        (
-            "AlterClientQuotasRequestData$OpData",
-            format!("{:?}", alter_client_quotas_request::OpData::default()),
-        ),
-        (
-            "AlterClientQuotasResponseData",
-            format!("{:?}", alter_client_quotas_response::AlterClientQuotasResponse::default()),
-        ),
-        (
-            "AlterClientQuotasResponseData$EntryData",
-            format!("{:?}", alter_client_quotas_response::EntryData::default()),
-        ),
-        (
-            "AlterClientQuotasResponseData$EntityData",
-            format!("{:?}", alter_client_quotas_response::EntityData::default()),
-        ),
-        (
-            "AlterConfigsRequestData",
-            format!("{:?}", alter_configs_request::AlterConfigsRequest::default()),
-        ),
-        (
-            "AlterConfigsRequestData$AlterConfigsResource",
-            format!("{:?}", alter_configs_request::AlterConfigsResource::default()),
-        ),
-        (
-            "AlterConfigsRequestData$AlterableConfig",
-            format!("{:?}", alter_configs_request::AlterableConfig::default()),
-        ),
-        (
-            "AlterConfigsResponseData",
-            format!("{:?}", alter_configs_response::AlterConfigsResponse::default()),
-        ),
-        (
-            "AlterConfigsResponseData$AlterConfigsResourceResponse",
-            format!("{:?}", alter_configs_response::AlterConfigsResourceResponse::default()),
-        ),
-        (
-            "ApiVersionsRequestData",
-            format!("{:?}", api_versions_request::ApiVersionsRequest::default()),
-        ),
-        (
-            "ApiVersionsResponseData",
-            format!("{:?}", api_versions_response::ApiVersionsResponse::default()),
-        ),
-        (
-            "ApiVersionsResponseData$ApiVersion",
-            format!("{:?}", api_versions_response::ApiVersion::default()),
-        ),
-        (
-            "ApiVersionsResponseData$SupportedFeatureKey",
-            format!("{:?}", api_versions_response::SupportedFeatureKey::default()),
-        ),
-        (
-            "ApiVersionsResponseData$FinalizedFeatureKey",
-            format!("{:?}", api_versions_response::FinalizedFeatureKey::default()),
-        ),
-        (
-            "ConsumerGroupDescribeRequestData",
-            format!(
-                "{:?}",
-                consumer_group_describe_request::ConsumerGroupDescribeRequest::default()
-            ),
-        ),
-        (
-            "ConsumerGroupDescribeResponseData",
-            format!(
-                "{:?}",
-                consumer_group_describe_response::ConsumerGroupDescribeResponse::default()
-            ),
-        ),
-        (
-            "ConsumerGroupDescribeResponseData$DescribedGroup",
-            format!("{:?}", consumer_group_describe_response::DescribedGroup::default()),
-        ),
-        (
-            "ConsumerGroupDescribeResponseData$Member",
-            format!("{:?}", consumer_group_describe_response::Member::default()),
-        ),
-        (
-            "ConsumerGroupDescribeResponseData$TopicPartitions",
-            format!("{:?}", consumer_group_describe_response::TopicPartitions::default()),
-        ),
-        (
-            "ConsumerGroupDescribeResponseData$Assignment",
-            format!("{:?}", consumer_group_describe_response::Assignment::default()),
-        ),
-        (
-            "ConsumerGroupHeartbeatRequestData",
-            format!(
-                "{:?}",
-                consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest::default()
-            ),
-        ),
-        (
-            "ConsumerGroupHeartbeatRequestData$TopicPartitions",
-            format!("{:?}", consumer_group_heartbeat_request::TopicPartitions::default()),
-        ),
-        (
-            "ConsumerGroupHeartbeatResponseData",
-            format!(
-                "{:?}",
-                consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse::default()
-            ),
-        ),
-        (
-            "ConsumerGroupHeartbeatResponseData$Assignment",
-            format!("{:?}", consumer_group_heartbeat_response::Assignment::default()),
-        ),
-        (
-            "ConsumerGroupHeartbeatResponseData$TopicPartitions",
-            format!("{:?}", consumer_group_heartbeat_response::TopicPartitions::default()),
-        ),
-        (
-            "CreateAclsRequestData",
-            format!("{:?}", create_acls_request::CreateAclsRequest::default()),
-        ),
-        (
-            "CreateAclsRequestData$AclCreation",
-            format!("{:?}", create_acls_request::AclCreation::default()),
-        ),
-        (
-            "CreateAclsResponseData",
-            format!("{:?}", create_acls_response::CreateAclsResponse::default()),
-        ),
-        (
-            "CreateAclsResponseData$AclCreationResult",
-            format!("{:?}", create_acls_response::AclCreationResult::default()),
-        ),
-        (
-            "CreatePartitionsRequestData",
-            format!("{:?}", create_partitions_request::CreatePartitionsRequest::default()),
-        ),
-        (
-            "CreatePartitionsRequestData$CreatePartitionsTopic",
-            format!("{:?}", create_partitions_request::CreatePartitionsTopic::default()),
-        ),
-        (
-            "CreatePartitionsRequestData$CreatePartitionsAssignment",
-            format!("{:?}", create_partitions_request::CreatePartitionsAssignment::default()),
-        ),
-        (
-            "CreatePartitionsResponseData",
-            format!("{:?}", create_partitions_response::CreatePartitionsResponse::default()),
-        ),
-        (
-            "CreatePartitionsResponseData$CreatePartitionsTopicResult",
-            format!("{:?}", create_partitions_response::CreatePartitionsTopicResult::default()),
-        ),
-        (
-            "CreateTopicsRequestData",
-            format!("{:?}", create_topics_request::CreateTopicsRequest::default()),
-        ),
-        (
-            "CreateTopicsRequestData$CreatableTopic",
-            format!("{:?}", create_topics_request::CreatableTopic::default()),
-        ),
-        (
-            "CreateTopicsRequestData$CreatableReplicaAssignment",
-            format!("{:?}", create_topics_request::CreatableReplicaAssignment::default()),
-        ),
-        (
-            "CreateTopicsRequestData$CreatableTopicConfig",
-            format!("{:?}", create_topics_request::CreatableTopicConfig::default()),
-        ),
-        (
-            "CreateTopicsResponseData",
-            format!("{:?}", create_topics_response::CreateTopicsResponse::default()),
-        ),
-        (
-            "CreateTopicsResponseData$CreatableTopicResult",
-            format!("{:?}", create_topics_response::CreatableTopicResult::default()),
-        ),
-        (
-            "CreateTopicsResponseData$CreatableTopicConfigs",
-            format!("{:?}", create_topics_response::CreatableTopicConfigs::default()),
-        ),
-        (
-            "DeleteAclsRequestData",
-            format!("{:?}", delete_acls_request::DeleteAclsRequest::default()),
-        ),
-        (
-            "DeleteAclsRequestData$DeleteAclsFilter",
-            format!("{:?}", delete_acls_request::DeleteAclsFilter::default()),
-        ),
-        (
-            "DeleteAclsResponseData",
-            format!("{:?}", delete_acls_response::DeleteAclsResponse::default()),
-        ),
-        (
-            "DeleteAclsResponseData$DeleteAclsFilterResult",
-            format!("{:?}", delete_acls_response::DeleteAclsFilterResult::default()),
-        ),
-        (
-            "DeleteAclsResponseData$DeleteAclsMatchingAcl",
-            format!("{:?}", delete_acls_response::DeleteAclsMatchingAcl::default()),
-        ),
-        (
-            "DeleteGroupsRequestData",
-            format!("{:?}", delete_groups_request::DeleteGroupsRequest::default()),
-        ),
-        (
-            "DeleteGroupsResponseData",
-            format!("{:?}", delete_groups_response::DeleteGroupsResponse::default()),
-        ),
-        (
-            "DeleteGroupsResponseData$DeletableGroupResult",
-            format!("{:?}", delete_groups_response::DeletableGroupResult::default()),
-        ),
-        (
-            "DeleteRecordsRequestData",
-            format!("{:?}", delete_records_request::DeleteRecordsRequest::default()),
-        ),
-        (
-            "DeleteRecordsRequestData$DeleteRecordsTopic",
-            format!("{:?}", delete_records_request::DeleteRecordsTopic::default()),
-        ),
-        (
-            "DeleteRecordsRequestData$DeleteRecordsPartition",
-            format!("{:?}", delete_records_request::DeleteRecordsPartition::default()),
-        ),
-        (
-            "DeleteRecordsResponseData",
-            format!("{:?}", delete_records_response::DeleteRecordsResponse::default()),
-        ),
-        (
-            "DeleteRecordsResponseData$DeleteRecordsTopicResult",
-            format!("{:?}", delete_records_response::DeleteRecordsTopicResult::default()),
-        ),
-        (
-            "DeleteRecordsResponseData$DeleteRecordsPartitionResult",
-            format!("{:?}", delete_records_response::DeleteRecordsPartitionResult::default()),
-        ),
-        (
-            "DeleteTopicsRequestData",
-            format!("{:?}", delete_topics_request::DeleteTopicsRequest::default()),
-        ),
-        (
-            "DeleteTopicsRequestData$DeleteTopicState",
-            format!("{:?}", delete_topics_request::DeleteTopicState::default()),
-        ),
-        (
-            "DeleteTopicsResponseData",
-            format!("{:?}", delete_topics_response::DeleteTopicsResponse::default()),
-        ),
-        (
-            "DeleteTopicsResponseData$DeletableTopicResult",
-            format!("{:?}", delete_topics_response::DeletableTopicResult::default()),
-        ),
-        (
-            "DescribeAclsRequestData",
-            format!("{:?}", describe_acls_request::DescribeAclsRequest::default()),
-        ),
-        (
-            "DescribeAclsResponseData",
-            format!("{:?}", describe_acls_response::DescribeAclsResponse::default()),
-        ),
-        (
-            "DescribeAclsResponseData$DescribeAclsResource",
-            format!("{:?}", describe_acls_response::DescribeAclsResource::default()),
-        ),
-        (
-            "DescribeAclsResponseData$AclDescription",
-            format!("{:?}", describe_acls_response::AclDescription::default()),
-        ),
-        (
-            "DescribeClientQuotasRequestData",
-            format!("{:?}", describe_client_quotas_request::DescribeClientQuotasRequest::default()),
-        ),
-        (
-            "DescribeClientQuotasRequestData$ComponentData",
-            format!("{:?}", describe_client_quotas_request::ComponentData::default()),
-        ),
-        (
-            "DescribeClientQuotasResponseData",
-            format!(
-                "{:?}",
-                describe_client_quotas_response::DescribeClientQuotasResponse::default()
-            ),
-        ),
-        (
-            "DescribeClientQuotasResponseData$EntryData",
-            format!("{:?}", describe_client_quotas_response::EntryData::default()),
-        ),
-        (
-            "DescribeClientQuotasResponseData$EntityData",
-            format!("{:?}", describe_client_quotas_response::EntityData::default()),
-        ),
-        (
-            "DescribeClientQuotasResponseData$ValueData",
-            format!("{:?}", describe_client_quotas_response::ValueData::default()),
-        ),
-        (
-            "DescribeClusterRequestData",
-            format!("{:?}", describe_cluster_request::DescribeClusterRequest::default()),
-        ),
-        (
-            "DescribeClusterResponseData",
-            format!("{:?}", describe_cluster_response::DescribeClusterResponse::default()),
-        ),
-        (
-            "DescribeClusterResponseData$DescribeClusterBroker",
-            format!("{:?}", describe_cluster_response::DescribeClusterBroker::default()),
-        ),
-        (
-            "DescribeConfigsRequestData",
-            format!("{:?}", describe_configs_request::DescribeConfigsRequest::default()),
-        ),
-        (
-            "DescribeConfigsRequestData$DescribeConfigsResource",
-            format!("{:?}", describe_configs_request::DescribeConfigsResource::default()),
-        ),
-        (
-            "DescribeConfigsResponseData",
-            format!("{:?}", describe_configs_response::DescribeConfigsResponse::default()),
-        ),
-        (
-            "DescribeConfigsResponseData$DescribeConfigsResult",
-            format!("{:?}", describe_configs_response::DescribeConfigsResult::default()),
-        ),
-        (
-            "DescribeConfigsResponseData$DescribeConfigsResourceResult",
-            format!("{:?}", describe_configs_response::DescribeConfigsResourceResult::default()),
-        ),
-        (
-            "DescribeConfigsResponseData$DescribeConfigsSynonym",
-            format!("{:?}", describe_configs_response::DescribeConfigsSynonym::default()),
-        ),
-        (
-            "DescribeGroupsRequestData",
-            format!("{:?}", describe_groups_request::DescribeGroupsRequest::default()),
-        ),
-        (
-            "DescribeGroupsResponseData",
-            format!("{:?}", describe_groups_response::DescribeGroupsResponse::default()),
-        ),
-        (
-            "DescribeGroupsResponseData$DescribedGroup",
-            format!("{:?}", describe_groups_response::DescribedGroup::default()),
-        ),
-        (
-            "DescribeGroupsResponseData$DescribedGroupMember",
-            format!("{:?}", describe_groups_response::DescribedGroupMember::default()),
-        ),
-        (
-            "DescribeLogDirsRequestData",
-            format!("{:?}", describe_log_dirs_request::DescribeLogDirsRequest::default()),
-        ),
-        (
-            "DescribeLogDirsRequestData$DescribableLogDirTopic",
-            format!("{:?}", describe_log_dirs_request::DescribableLogDirTopic::default()),
-        ),
-        (
-            "DescribeLogDirsResponseData",
-            format!("{:?}", describe_log_dirs_response::DescribeLogDirsResponse::default()),
-        ),
-        (
-            "DescribeLogDirsResponseData$DescribeLogDirsResult",
-            format!("{:?}", describe_log_dirs_response::DescribeLogDirsResult::default()),
-        ),
-        (
-            "DescribeLogDirsResponseData$DescribeLogDirsTopic",
-            format!("{:?}", describe_log_dirs_response::DescribeLogDirsTopic::default()),
-        ),
-        (
-            "DescribeLogDirsResponseData$DescribeLogDirsPartition",
-            format!("{:?}", describe_log_dirs_response::DescribeLogDirsPartition::default()),
-        ),
-        (
-            "DescribeProducersRequestData",
-            format!("{:?}", describe_producers_request::DescribeProducersRequest::default()),
-        ),
-        (
-            "DescribeProducersRequestData$TopicRequest",
-            format!("{:?}", describe_producers_request::TopicRequest::default()),
-        ),
-        (
-            "DescribeProducersResponseData",
-            format!("{:?}", describe_producers_response::DescribeProducersResponse::default()),
-        ),
-        (
-            "DescribeProducersResponseData$TopicResponse",
-            format!("{:?}", describe_producers_response::TopicResponse::default()),
-        ),
-        (
-            "DescribeProducersResponseData$PartitionResponse",
-            format!("{:?}", describe_producers_response::PartitionResponse::default()),
-        ),
-        (
-            "DescribeProducersResponseData$ProducerState",
-            format!("{:?}", describe_producers_response::ProducerState::default()),
-        ),
-        (
-            "DescribeTransactionsRequestData",
-            format!("{:?}", describe_transactions_request::DescribeTransactionsRequest::default()),
-        ),
-        (
-            "DescribeTransactionsResponseData",
-            format!(
-                "{:?}",
-                describe_transactions_response::DescribeTransactionsResponse::default()
-            ),
-        ),
-        (
-            "DescribeTransactionsResponseData$TransactionState",
-            format!("{:?}", describe_transactions_response::TransactionState::default()),
-        ),
-        (
-            "DescribeTransactionsResponseData$TopicData",
-            format!("{:?}", describe_transactions_response::TopicData::default()),
-        ),
-        (
-            "ElectLeadersRequestData",
-            format!("{:?}", elect_leaders_request::ElectLeadersRequest::default()),
-        ),
-        (
-            "ElectLeadersRequestData$TopicPartitions",
-            format!("{:?}", elect_leaders_request::TopicPartitions::default()),
-        ),
-        (
-            "ElectLeadersResponseData",
-            format!("{:?}", elect_leaders_response::ElectLeadersResponse::default()),
-        ),
-        (
-            "ElectLeadersResponseData$ReplicaElectionResult",
-            format!("{:?}", elect_leaders_response::ReplicaElectionResult::default()),
-        ),
-        (
-            "ElectLeadersResponseData$PartitionResult",
-            format!("{:?}", elect_leaders_response::PartitionResult::default()),
-        ),
-        ("EndTxnRequestData", format!("{:?}", end_txn_request::EndTxnRequest::default())),
-        ("EndTxnResponseData", format!("{:?}", end_txn_response::EndTxnResponse::default())),
-        ("FetchRequestData", format!("{:?}", fetch_request::FetchRequest::default())),
-        ("FetchRequestData$ReplicaState", format!("{:?}", fetch_request::ReplicaState::default())),
-        ("FetchRequestData$FetchTopic", format!("{:?}", fetch_request::FetchTopic::default())),
-        (
-            "FetchRequestData$FetchPartition",
-            format!("{:?}", fetch_request::FetchPartition::default()),
-        ),
-        (
-            "FetchRequestData$ForgottenTopic",
-            format!("{:?}", fetch_request::ForgottenTopic::default()),
-        ),
-        ("FetchResponseData", format!("{:?}", fetch_response::FetchResponse::default())),
-        (
-            "FetchResponseData$FetchableTopicResponse",
-            format!("{:?}", fetch_response::FetchableTopicResponse::default()),
-        ),
-        (
-            "FetchResponseData$PartitionData",
-            format!("{:?}", fetch_response::PartitionData::default()),
-        ),
-        (
-            "FetchResponseData$EpochEndOffset",
-            format!("{:?}", fetch_response::EpochEndOffset::default()),
-        ),
-        (
-            "FetchResponseData$LeaderIdAndEpoch",
-            format!("{:?}", fetch_response::LeaderIdAndEpoch::default()),
-        ),
-        ("FetchResponseData$SnapshotId", format!("{:?}", fetch_response::SnapshotId::default())),
-        (
-            "FetchResponseData$AbortedTransaction",
-            format!("{:?}", fetch_response::AbortedTransaction::default()),
-        ),
-        (
-            "FetchResponseData$NodeEndpoint",
-            format!("{:?}", fetch_response::NodeEndpoint::default()),
-        ),
-        (
-            "FindCoordinatorRequestData",
-            format!("{:?}", find_coordinator_request::FindCoordinatorRequest::default()),
-        ),
-        (
-            "FindCoordinatorResponseData",
-            format!("{:?}", find_coordinator_response::FindCoordinatorResponse::default()),
-        ),
-        (
-            "FindCoordinatorResponseData$Coordinator",
-            format!("{:?}", find_coordinator_response::Coordinator::default()),
-        ),
-        ("HeartbeatRequestData", format!("{:?}", heartbeat_request::HeartbeatRequest::default())),
-        (
-            "HeartbeatResponseData",
-            format!("{:?}", heartbeat_response::HeartbeatResponse::default()),
-        ),
-        (
-            "IncrementalAlterConfigsRequestData",
-            format!(
-                "{:?}",
-                incremental_alter_configs_request::IncrementalAlterConfigsRequest::default()
-            ),
-        ),
-        (
-            "IncrementalAlterConfigsRequestData$AlterConfigsResource",
-            format!("{:?}", incremental_alter_configs_request::AlterConfigsResource::default()),
-        ),
-        (
-            "IncrementalAlterConfigsRequestData$AlterableConfig",
-            format!("{:?}", incremental_alter_configs_request::AlterableConfig::default()),
-        ),
-        (
-            "IncrementalAlterConfigsResponseData",
-            format!(
-                "{:?}",
-                incremental_alter_configs_response::IncrementalAlterConfigsResponse::default()
-            ),
-        ),
-        (
-            "IncrementalAlterConfigsResponseData$AlterConfigsResourceResponse",
-            format!(
-                "{:?}",
-                incremental_alter_configs_response::AlterConfigsResourceResponse::default()
-            ),
-        ),
-        (
-            "InitProducerIdRequestData",
-            format!("{:?}", init_producer_id_request::InitProducerIdRequest::default()),
-        ),
-        (
-            "InitProducerIdResponseData",
-            format!("{:?}", init_producer_id_response::InitProducerIdResponse::default()),
-        ),
-        ("JoinGroupRequestData", format!("{:?}", join_group_request::JoinGroupRequest::default())),
-        (
-            "JoinGroupRequestData$JoinGroupRequestProtocol",
-            format!("{:?}", join_group_request::JoinGroupRequestProtocol::default()),
-        ),
-        (
-            "JoinGroupResponseData",
-            format!("{:?}", join_group_response::JoinGroupResponse::default()),
-        ),
-        (
-            "JoinGroupResponseData$JoinGroupResponseMember",
-            format!("{:?}", join_group_response::JoinGroupResponseMember::default()),
-        ),
-        (
-            "LeaveGroupRequestData",
-            format!("{:?}", leave_group_request::LeaveGroupRequest::default()),
-        ),
-        (
-            "LeaveGroupRequestData$MemberIdentity",
-            format!("{:?}", leave_group_request::MemberIdentity::default()),
-        ),
-        (
-            "LeaveGroupResponseData",
-            format!("{:?}", leave_group_response::LeaveGroupResponse::default()),
-        ),
-        (
-            "LeaveGroupResponseData$MemberResponse",
-            format!("{:?}", leave_group_response::MemberResponse::default()),
-        ),
-        (
-            "ListGroupsRequestData",
-            format!("{:?}", list_groups_request::ListGroupsRequest::default()),
-        ),
-        (
-            "ListGroupsResponseData",
-            format!("{:?}", list_groups_response::ListGroupsResponse::default()),
-        ),
-        (
-            "ListGroupsResponseData$ListedGroup",
-            format!("{:?}", list_groups_response::ListedGroup::default()),
-        ),
-        (
-            "ListOffsetsRequestData",
-            format!("{:?}", list_offsets_request::ListOffsetsRequest::default()),
-        ),
-        (
-            "ListOffsetsRequestData$ListOffsetsTopic",
-            format!("{:?}", list_offsets_request::ListOffsetsTopic::default()),
-        ),
-        (
-            "ListOffsetsRequestData$ListOffsetsPartition",
-            format!("{:?}", list_offsets_request::ListOffsetsPartition::default()),
-        ),
-        (
-            "ListOffsetsResponseData",
-            format!("{:?}", list_offsets_response::ListOffsetsResponse::default()),
-        ),
-        (
-            "ListOffsetsResponseData$ListOffsetsTopicResponse",
-            format!("{:?}", list_offsets_response::ListOffsetsTopicResponse::default()),
-        ),
-        (
-            "ListOffsetsResponseData$ListOffsetsPartitionResponse",
-            format!("{:?}", list_offsets_response::ListOffsetsPartitionResponse::default()),
-        ),
-        (
-            "ListTransactionsRequestData",
-            format!("{:?}", list_transactions_request::ListTransactionsRequest::default()),
-        ),
-        (
-            "ListTransactionsResponseData",
-            format!("{:?}", list_transactions_response::ListTransactionsResponse::default()),
-        ),
-        (
-            "ListTransactionsResponseData$TransactionState",
-            format!("{:?}", list_transactions_response::TransactionState::default()),
-        ),
-        ("MetadataRequestData", format!("{:?}", metadata_request::MetadataRequest::default())),
-        (
-            "MetadataRequestData$MetadataRequestTopic",
-            format!("{:?}", metadata_request::MetadataRequestTopic::default()),
-        ),
-        ("MetadataResponseData", format!("{:?}", metadata_response::MetadataResponse::default())),
-        (
-            "MetadataResponseData$MetadataResponseBroker",
-            format!("{:?}", metadata_response::MetadataResponseBroker::default()),
-        ),
-        (
-            "MetadataResponseData$MetadataResponseTopic",
-            format!("{:?}", metadata_response::MetadataResponseTopic::default()),
-        ),
-        (
-            "MetadataResponseData$MetadataResponsePartition",
-            format!("{:?}", metadata_response::MetadataResponsePartition::default()),
-        ),
-        (
-            "OffsetCommitRequestData",
-            format!("{:?}", offset_commit_request::OffsetCommitRequest::default()),
-        ),
-        (
-            "OffsetCommitRequestData$OffsetCommitRequestTopic",
-            format!("{:?}", offset_commit_request::OffsetCommitRequestTopic::default()),
-        ),
-        (
-            "OffsetCommitRequestData$OffsetCommitRequestPartition",
-            format!("{:?}", offset_commit_request::OffsetCommitRequestPartition::default()),
-        ),
-        (
-            "OffsetCommitResponseData",
-            format!("{:?}", offset_commit_response::OffsetCommitResponse::default()),
-        ),
-        (
-            "OffsetCommitResponseData$OffsetCommitResponseTopic",
-            format!("{:?}", offset_commit_response::OffsetCommitResponseTopic::default()),
-        ),
-        (
-            "OffsetCommitResponseData$OffsetCommitResponsePartition",
-            format!("{:?}", offset_commit_response::OffsetCommitResponsePartition::default()),
-        ),
-        (
-            "OffsetDeleteRequestData",
-            format!("{:?}", offset_delete_request::OffsetDeleteRequest::default()),
-        ),
-        (
-            "OffsetDeleteRequestData$OffsetDeleteRequestTopic",
-            format!("{:?}", offset_delete_request::OffsetDeleteRequestTopic::default()),
-        ),
-        (
-            "OffsetDeleteRequestData$OffsetDeleteRequestPartition",
-            format!("{:?}", offset_delete_request::OffsetDeleteRequestPartition::default()),
-        ),
-        (
-            "OffsetDeleteResponseData",
-            format!("{:?}", offset_delete_response::OffsetDeleteResponse::default()),
-        ),
-        (
-            "OffsetDeleteResponseData$OffsetDeleteResponseTopic",
-            format!("{:?}", offset_delete_response::OffsetDeleteResponseTopic::default()),
-        ),
-        (
-            "OffsetDeleteResponseData$OffsetDeleteResponsePartition",
-            format!("{:?}", offset_delete_response::OffsetDeleteResponsePartition::default()),
-        ),
-        (
-            "OffsetFetchRequestData",
-            format!("{:?}", offset_fetch_request::OffsetFetchRequest::default()),
-        ),
-        (
-            "OffsetFetchRequestData$OffsetFetchRequestTopic",
-            format!("{:?}", offset_fetch_request::OffsetFetchRequestTopic::default()),
-        ),
-        (
-            "OffsetFetchRequestData$OffsetFetchRequestGroup",
-            format!("{:?}", offset_fetch_request::OffsetFetchRequestGroup::default()),
-        ),
-        (
-            "OffsetFetchRequestData$OffsetFetchRequestTopics",
-            format!("{:?}", offset_fetch_request::OffsetFetchRequestTopics::default()),
-        ),
-        (
-            "OffsetFetchResponseData",
-            format!("{:?}", offset_fetch_response::OffsetFetchResponse::default()),
-        ),
-        (
-            "OffsetFetchResponseData$OffsetFetchResponseTopic",
-            format!("{:?}", offset_fetch_response::OffsetFetchResponseTopic::default()),
-        ),
-        (
-            "OffsetFetchResponseData$OffsetFetchResponsePartition",
-            format!("{:?}", offset_fetch_response::OffsetFetchResponsePartition::default()),
-        ),
-        (
-            "OffsetFetchResponseData$OffsetFetchResponseGroup",
-            format!("{:?}", offset_fetch_response::OffsetFetchResponseGroup::default()),
-        ),
-        (
-            "OffsetFetchResponseData$OffsetFetchResponseTopics",
-            format!("{:?}", offset_fetch_response::OffsetFetchResponseTopics::default()),
-        ),
-        (
-            "OffsetFetchResponseData$OffsetFetchResponsePartitions",
-            format!("{:?}", offset_fetch_response::OffsetFetchResponsePartitions::default()),
-        ),
-        (
-            "OffsetForLeaderEpochRequestData",
-            format!(
-                "{:?}",
-                offset_for_leader_epoch_request::OffsetForLeaderEpochRequest::default()
-            ),
-        ),
-        (
-            "OffsetForLeaderEpochRequestData$OffsetForLeaderTopic",
-            format!("{:?}", offset_for_leader_epoch_request::OffsetForLeaderTopic::default()),
-        ),
-        (
-            "OffsetForLeaderEpochRequestData$OffsetForLeaderPartition",
-            format!("{:?}", offset_for_leader_epoch_request::OffsetForLeaderPartition::default()),
-        ),
-        (
-            "OffsetForLeaderEpochResponseData",
-            format!(
-                "{:?}",
-                offset_for_leader_epoch_response::OffsetForLeaderEpochResponse::default()
-            ),
-        ),
-        (
-            "OffsetForLeaderEpochResponseData$OffsetForLeaderTopicResult",
-            format!(
-                "{:?}",
-                offset_for_leader_epoch_response::OffsetForLeaderTopicResult::default()
-            ),
-        ),
-        (
-            "OffsetForLeaderEpochResponseData$EpochEndOffset",
-            format!("{:?}", offset_for_leader_epoch_response::EpochEndOffset::default()),
-        ),
-        ("ProduceRequestData", format!("{:?}", produce_request::ProduceRequest::default())),
-        (
-            "ProduceRequestData$TopicProduceData",
-            format!("{:?}", produce_request::TopicProduceData::default()),
-        ),
-        (
-            "ProduceRequestData$PartitionProduceData",
-            format!("{:?}", produce_request::PartitionProduceData::default()),
-        ),
-        ("ProduceResponseData", format!("{:?}", produce_response::ProduceResponse::default())),
-        (
-            "ProduceResponseData$TopicProduceResponse",
-            format!("{:?}", produce_response::TopicProduceResponse::default()),
-        ),
-        (
-            "ProduceResponseData$PartitionProduceResponse",
-            format!("{:?}", produce_response::PartitionProduceResponse::default()),
-        ),
-        (
-            "ProduceResponseData$BatchIndexAndErrorMessage",
-            format!("{:?}", produce_response::BatchIndexAndErrorMessage::default()),
-        ),
-        (
-            "ProduceResponseData$LeaderIdAndEpoch",
-            format!("{:?}", produce_response::LeaderIdAndEpoch::default()),
-        ),
-        (
-            "ProduceResponseData$NodeEndpoint",
-            format!("{:?}", produce_response::NodeEndpoint::default()),
-        ),
-        (
-            "SaslAuthenticateRequestData",
-            format!("{:?}", sasl_authenticate_request::SaslAuthenticateRequest::default()),
-        ),
-        (
-            "SaslAuthenticateResponseData",
-            format!("{:?}", sasl_authenticate_response::SaslAuthenticateResponse::default()),
-        ),
-        (
-            "SaslHandshakeRequestData",
-            format!("{:?}", sasl_handshake_request::SaslHandshakeRequest::default()),
-        ),
-        (
-            "SaslHandshakeResponseData",
-            format!("{:?}", sasl_handshake_response::SaslHandshakeResponse::default()),
-        ),
-        ("SyncGroupRequestData", format!("{:?}", sync_group_request::SyncGroupRequest::default())),
-        (
-            "SyncGroupRequestData$SyncGroupRequestAssignment",
-            format!("{:?}", sync_group_request::SyncGroupRequestAssignment::default()),
-        ),
-        (
-            "SyncGroupResponseData",
-            format!("{:?}", sync_group_response::SyncGroupResponse::default()),
-        ),
-        (
-            "TxnOffsetCommitRequestData",
-            format!("{:?}", txn_offset_commit_request::TxnOffsetCommitRequest::default()),
-        ),
-        (
-            "TxnOffsetCommitRequestData$TxnOffsetCommitRequestTopic",
-            format!("{:?}", txn_offset_commit_request::TxnOffsetCommitRequestTopic::default()),
-        ),
-        (
-            "TxnOffsetCommitRequestData$TxnOffsetCommitRequestPartition",
-            format!("{:?}", txn_offset_commit_request::TxnOffsetCommitRequestPartition::default()),
-        ),
-        (
-            "TxnOffsetCommitResponseData",
-            format!("{:?}", txn_offset_commit_response::TxnOffsetCommitResponse::default()),
-        ),
-        (
-            "TxnOffsetCommitResponseData$TxnOffsetCommitResponseTopic",
-            format!("{:?}", txn_offset_commit_response::TxnOffsetCommitResponseTopic::default()),
-        ),
-        (
-            "TxnOffsetCommitResponseData$TxnOffsetCommitResponsePartition",
-            format!(
-                "{:?}",
-                txn_offset_commit_response::TxnOffsetCommitResponsePartition::default()
-            ),
-        ),
-        (
-            "WriteTxnMarkersRequestData",
-            format!("{:?}", write_txn_markers_request::WriteTxnMarkersRequest::default()),
-        ),
-        (
-            "WriteTxnMarkersRequestData$WritableTxnMarker",
-            format!("{:?}", write_txn_markers_request::WritableTxnMarker::default()),
-        ),
-        (
-            "WriteTxnMarkersRequestData$WritableTxnMarkerTopic",
-            format!("{:?}", write_txn_markers_request::WritableTxnMarkerTopic::default()),
-        ),
-        (
-            "WriteTxnMarkersResponseData",
-            format!("{:?}", write_txn_markers_response::WriteTxnMarkersResponse::default()),
-        ),
-        (
-            "WriteTxnMarkersResponseData$WritableTxnMarkerResult",
-            format!("{:?}", write_txn_markers_response::WritableTxnMarkerResult::default()),
-        ),
-        (
-            "WriteTxnMarkersResponseData$WritableTxnMarkerTopicResult",
-            format!("{:?}", write_txn_markers_response::WritableTxnMarkerTopicResult::default()),
-        ),
-        (
-            "WriteTxnMarkersResponseData$WritableTxnMarkerPartitionResult",
-            format!(
-                "{:?}",
-                write_txn_markers_response::WritableTxnMarkerPartitionResult::default()
-            ),
-        ),
-        ("RequestHeaderData", format!("{:?}", request_header::RequestHeader::default())),
-        ("ResponseHeaderData", format!("{:?}", response_header::ResponseHeader::default())),
-    ]
+("AddOffsetsToTxnRequestData", format!("{:?}", add_offsets_to_txn_request::AddOffsetsToTxnRequest::default())),
+("AddOffsetsToTxnResponseData", format!("{:?}", add_offsets_to_txn_response::AddOffsetsToTxnResponse::default())),
+("AddPartitionsToTxnRequestData", format!("{:?}", add_partitions_to_txn_request::AddPartitionsToTxnRequest::default())),
+("AddPartitionsToTxnRequestData$AddPartitionsToTxnTransaction", format!("{:?}", add_partitions_to_txn_request::AddPartitionsToTxnTransaction::default())),
+("AddPartitionsToTxnRequestData$AddPartitionsToTxnTopic", format!("{:?}", add_partitions_to_txn_request::AddPartitionsToTxnTopic::default())),
+("AddPartitionsToTxnResponseData", format!("{:?}", add_partitions_to_txn_response::AddPartitionsToTxnResponse::default())),
+("AddPartitionsToTxnResponseData$AddPartitionsToTxnResult", format!("{:?}", add_partitions_to_txn_response::AddPartitionsToTxnResult::default())),
+("AddPartitionsToTxnResponseData$AddPartitionsToTxnTopicResult", format!("{:?}", add_partitions_to_txn_response::AddPartitionsToTxnTopicResult::default())),
+("AddPartitionsToTxnResponseData$AddPartitionsToTxnPartitionResult", format!("{:?}", add_partitions_to_txn_response::AddPartitionsToTxnPartitionResult::default())),
+("AlterClientQuotasRequestData", format!("{:?}", alter_client_quotas_request::AlterClientQuotasRequest::default())),
+("AlterClientQuotasRequestData$EntryData", format!("{:?}", alter_client_quotas_request::EntryData::default())),
+("AlterClientQuotasRequestData$EntityData", format!("{:?}", alter_client_quotas_request::EntityData::default())),
+("AlterClientQuotasRequestData$OpData", format!("{:?}", alter_client_quotas_request::OpData::default())),
+("AlterClientQuotasResponseData", format!("{:?}", alter_client_quotas_response::AlterClientQuotasResponse::default())),
+("AlterClientQuotasResponseData$EntryData", format!("{:?}", alter_client_quotas_response::EntryData::default())),
+("AlterClientQuotasResponseData$EntityData", format!("{:?}", alter_client_quotas_response::EntityData::default())),
+("AlterConfigsRequestData", format!("{:?}", alter_configs_request::AlterConfigsRequest::default())),
+("AlterConfigsRequestData$AlterConfigsResource", format!("{:?}", alter_configs_request::AlterConfigsResource::default())),
+("AlterConfigsRequestData$AlterableConfig", format!("{:?}", alter_configs_request::AlterableConfig::default())),
+("AlterConfigsResponseData", format!("{:?}", alter_configs_response::AlterConfigsResponse::default())),
+("AlterConfigsResponseData$AlterConfigsResourceResponse", format!("{:?}", alter_configs_response::AlterConfigsResourceResponse::default())),
+("AlterUserScramCredentialsRequestData", format!("{:?}", alter_user_scram_credentials_request::AlterUserScramCredentialsRequest::default())),
+("AlterUserScramCredentialsRequestData$ScramCredentialDeletion", format!("{:?}", alter_user_scram_credentials_request::ScramCredentialDeletion::default())),
+("AlterUserScramCredentialsRequestData$ScramCredentialUpsertion", format!("{:?}", alter_user_scram_credentials_request::ScramCredentialUpsertion::default())),
+("AlterUserScramCredentialsResponseData", format!("{:?}", alter_user_scram_credentials_response::AlterUserScramCredentialsResponse::default())),
+("AlterUserScramCredentialsResponseData$AlterUserScramCredentialsResult", format!("{:?}", alter_user_scram_credentials_response::AlterUserScramCredentialsResult::default())),
+("ApiVersionsRequestData", format!("{:?}", api_versions_request::ApiVersionsRequest::default())),
+("ApiVersionsResponseData", format!("{:?}", api_versions_response::ApiVersionsResponse::default())),
+("ApiVersionsResponseData$ApiVersion", format!("{:?}", api_versions_response::ApiVersion::default())),
+("ApiVersionsResponseData$SupportedFeatureKey", format!("{:?}", api_versions_response::SupportedFeatureKey::default())),
+("ApiVersionsResponseData$FinalizedFeatureKey", format!("{:?}", api_versions_response::FinalizedFeatureKey::default())),
+("ConsumerGroupDescribeRequestData", format!("{:?}", consumer_group_describe_request::ConsumerGroupDescribeRequest::default())),
+("ConsumerGroupDescribeResponseData", format!("{:?}", consumer_group_describe_response::ConsumerGroupDescribeResponse::default())),
+("ConsumerGroupDescribeResponseData$DescribedGroup", format!("{:?}", consumer_group_describe_response::DescribedGroup::default())),
+("ConsumerGroupDescribeResponseData$Member", format!("{:?}", consumer_group_describe_response::Member::default())),
+("ConsumerGroupDescribeResponseData$TopicPartitions", format!("{:?}", consumer_group_describe_response::TopicPartitions::default())),
+("ConsumerGroupDescribeResponseData$Assignment", format!("{:?}", consumer_group_describe_response::Assignment::default())),
+("ConsumerGroupHeartbeatRequestData", format!("{:?}", consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest::default())),
+("ConsumerGroupHeartbeatRequestData$TopicPartitions", format!("{:?}", consumer_group_heartbeat_request::TopicPartitions::default())),
+("ConsumerGroupHeartbeatResponseData", format!("{:?}", consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse::default())),
+("ConsumerGroupHeartbeatResponseData$Assignment", format!("{:?}", consumer_group_heartbeat_response::Assignment::default())),
+("ConsumerGroupHeartbeatResponseData$TopicPartitions", format!("{:?}", consumer_group_heartbeat_response::TopicPartitions::default())),
+("CreateAclsRequestData", format!("{:?}", create_acls_request::CreateAclsRequest::default())),
+("CreateAclsRequestData$AclCreation", format!("{:?}", create_acls_request::AclCreation::default())),
+("CreateAclsResponseData", format!("{:?}", create_acls_response::CreateAclsResponse::default())),
+("CreateAclsResponseData$AclCreationResult", format!("{:?}", create_acls_response::AclCreationResult::default())),
+("CreatePartitionsRequestData", format!("{:?}", create_partitions_request::CreatePartitionsRequest::default())),
+("CreatePartitionsRequestData$CreatePartitionsTopic", format!("{:?}", create_partitions_request::CreatePartitionsTopic::default())),
+("CreatePartitionsRequestData$CreatePartitionsAssignment", format!("{:?}", create_partitions_request::CreatePartitionsAssignment::default())),
+("CreatePartitionsResponseData", format!("{:?}", create_partitions_response::CreatePartitionsResponse::default())),
+("CreatePartitionsResponseData$CreatePartitionsTopicResult", format!("{:?}", create_partitions_response::CreatePartitionsTopicResult::default())),
+("CreateTopicsRequestData", format!("{:?}", create_topics_request::CreateTopicsRequest::default())),
+("CreateTopicsRequestData$CreatableTopic", format!("{:?}", create_topics_request::CreatableTopic::default())),
+("CreateTopicsRequestData$CreatableReplicaAssignment", format!("{:?}", create_topics_request::CreatableReplicaAssignment::default())),
+("CreateTopicsRequestData$CreatableTopicConfig", format!("{:?}", create_topics_request::CreatableTopicConfig::default())),
+("CreateTopicsResponseData", format!("{:?}", create_topics_response::CreateTopicsResponse::default())),
+("CreateTopicsResponseData$CreatableTopicResult", format!("{:?}", create_topics_response::CreatableTopicResult::default())),
+("CreateTopicsResponseData$CreatableTopicConfigs", format!("{:?}", create_topics_response::CreatableTopicConfigs::default())),
+("DeleteAclsRequestData", format!("{:?}", delete_acls_request::DeleteAclsRequest::default())),
+("DeleteAclsRequestData$DeleteAclsFilter", format!("{:?}", delete_acls_request::DeleteAclsFilter::default())),
+("DeleteAclsResponseData", format!("{:?}", delete_acls_response::DeleteAclsResponse::default())),
+("DeleteAclsResponseData$DeleteAclsFilterResult", format!("{:?}", delete_acls_response::DeleteAclsFilterResult::default())),
+("DeleteAclsResponseData$DeleteAclsMatchingAcl", format!("{:?}", delete_acls_response::DeleteAclsMatchingAcl::default())),
+("DeleteGroupsRequestData", format!("{:?}", delete_groups_request::DeleteGroupsRequest::default())),
+("DeleteGroupsResponseData", format!("{:?}", delete_groups_response::DeleteGroupsResponse::default())),
+("DeleteGroupsResponseData$DeletableGroupResult", format!("{:?}", delete_groups_response::DeletableGroupResult::default())),
+("DeleteRecordsRequestData", format!("{:?}", delete_records_request::DeleteRecordsRequest::default())),
+("DeleteRecordsRequestData$DeleteRecordsTopic", format!("{:?}", delete_records_request::DeleteRecordsTopic::default())),
+("DeleteRecordsRequestData$DeleteRecordsPartition", format!("{:?}", delete_records_request::DeleteRecordsPartition::default())),
+("DeleteRecordsResponseData", format!("{:?}", delete_records_response::DeleteRecordsResponse::default())),
+("DeleteRecordsResponseData$DeleteRecordsTopicResult", format!("{:?}", delete_records_response::DeleteRecordsTopicResult::default())),
+("DeleteRecordsResponseData$DeleteRecordsPartitionResult", format!("{:?}", delete_records_response::DeleteRecordsPartitionResult::default())),
+("DeleteTopicsRequestData", format!("{:?}", delete_topics_request::DeleteTopicsRequest::default())),
+("DeleteTopicsRequestData$DeleteTopicState", format!("{:?}", delete_topics_request::DeleteTopicState::default())),
+("DeleteTopicsResponseData", format!("{:?}", delete_topics_response::DeleteTopicsResponse::default())),
+("DeleteTopicsResponseData$DeletableTopicResult", format!("{:?}", delete_topics_response::DeletableTopicResult::default())),
+("DescribeAclsRequestData", format!("{:?}", describe_acls_request::DescribeAclsRequest::default())),
+("DescribeAclsResponseData", format!("{:?}", describe_acls_response::DescribeAclsResponse::default())),
+("DescribeAclsResponseData$DescribeAclsResource", format!("{:?}", describe_acls_response::DescribeAclsResource::default())),
+("DescribeAclsResponseData$AclDescription", format!("{:?}", describe_acls_response::AclDescription::default())),
+("DescribeClientQuotasRequestData", format!("{:?}", describe_client_quotas_request::DescribeClientQuotasRequest::default())),
+("DescribeClientQuotasRequestData$ComponentData", format!("{:?}", describe_client_quotas_request::ComponentData::default())),
+("DescribeClientQuotasResponseData", format!("{:?}", describe_client_quotas_response::DescribeClientQuotasResponse::default())),
+("DescribeClientQuotasResponseData$EntryData", format!("{:?}", describe_client_quotas_response::EntryData::default())),
+("DescribeClientQuotasResponseData$EntityData", format!("{:?}", describe_client_quotas_response::EntityData::default())),
+("DescribeClientQuotasResponseData$ValueData", format!("{:?}", describe_client_quotas_response::ValueData::default())),
+("DescribeClusterRequestData", format!("{:?}", describe_cluster_request::DescribeClusterRequest::default())),
+("DescribeClusterResponseData", format!("{:?}", describe_cluster_response::DescribeClusterResponse::default())),
+("DescribeClusterResponseData$DescribeClusterBroker", format!("{:?}", describe_cluster_response::DescribeClusterBroker::default())),
+("DescribeConfigsRequestData", format!("{:?}", describe_configs_request::DescribeConfigsRequest::default())),
+("DescribeConfigsRequestData$DescribeConfigsResource", format!("{:?}", describe_configs_request::DescribeConfigsResource::default())),
+("DescribeConfigsResponseData", format!("{:?}", describe_configs_response::DescribeConfigsResponse::default())),
+("DescribeConfigsResponseData$DescribeConfigsResult", format!("{:?}", describe_configs_response::DescribeConfigsResult::default())),
+("DescribeConfigsResponseData$DescribeConfigsResourceResult", format!("{:?}", describe_configs_response::DescribeConfigsResourceResult::default())),
+("DescribeConfigsResponseData$DescribeConfigsSynonym", format!("{:?}", describe_configs_response::DescribeConfigsSynonym::default())),
+("DescribeGroupsRequestData", format!("{:?}", describe_groups_request::DescribeGroupsRequest::default())),
+("DescribeGroupsResponseData", format!("{:?}", describe_groups_response::DescribeGroupsResponse::default())),
+("DescribeGroupsResponseData$DescribedGroup", format!("{:?}", describe_groups_response::DescribedGroup::default())),
+("DescribeGroupsResponseData$DescribedGroupMember", format!("{:?}", describe_groups_response::DescribedGroupMember::default())),
+("DescribeLogDirsRequestData", format!("{:?}", describe_log_dirs_request::DescribeLogDirsRequest::default())),
+("DescribeLogDirsRequestData$DescribableLogDirTopic", format!("{:?}", describe_log_dirs_request::DescribableLogDirTopic::default())),
+("DescribeLogDirsResponseData", format!("{:?}", describe_log_dirs_response::DescribeLogDirsResponse::default())),
+("DescribeLogDirsResponseData$DescribeLogDirsResult", format!("{:?}", describe_log_dirs_response::DescribeLogDirsResult::default())),
+("DescribeLogDirsResponseData$DescribeLogDirsTopic", format!("{:?}", describe_log_dirs_response::DescribeLogDirsTopic::default())),
+("DescribeLogDirsResponseData$DescribeLogDirsPartition", format!("{:?}", describe_log_dirs_response::DescribeLogDirsPartition::default())),
+("DescribeProducersRequestData", format!("{:?}", describe_producers_request::DescribeProducersRequest::default())),
+("DescribeProducersRequestData$TopicRequest", format!("{:?}", describe_producers_request::TopicRequest::default())),
+("DescribeProducersResponseData", format!("{:?}", describe_producers_response::DescribeProducersResponse::default())),
+("DescribeProducersResponseData$TopicResponse", format!("{:?}", describe_producers_response::TopicResponse::default())),
+("DescribeProducersResponseData$PartitionResponse", format!("{:?}", describe_producers_response::PartitionResponse::default())),
+("DescribeProducersResponseData$ProducerState", format!("{:?}", describe_producers_response::ProducerState::default())),
+("DescribeTransactionsRequestData", format!("{:?}", describe_transactions_request::DescribeTransactionsRequest::default())),
+("DescribeTransactionsResponseData", format!("{:?}", describe_transactions_response::DescribeTransactionsResponse::default())),
+("DescribeTransactionsResponseData$TransactionState", format!("{:?}", describe_transactions_response::TransactionState::default())),
+("DescribeTransactionsResponseData$TopicData", format!("{:?}", describe_transactions_response::TopicData::default())),
+("DescribeUserScramCredentialsRequestData", format!("{:?}", describe_user_scram_credentials_request::DescribeUserScramCredentialsRequest::default())),
+("DescribeUserScramCredentialsRequestData$UserName", format!("{:?}", describe_user_scram_credentials_request::UserName::default())),
+("DescribeUserScramCredentialsResponseData", format!("{:?}", describe_user_scram_credentials_response::DescribeUserScramCredentialsResponse::default())),
+("DescribeUserScramCredentialsResponseData$DescribeUserScramCredentialsResult", format!("{:?}", describe_user_scram_credentials_response::DescribeUserScramCredentialsResult::default())),
+("DescribeUserScramCredentialsResponseData$CredentialInfo", format!("{:?}", describe_user_scram_credentials_response::CredentialInfo::default())),
+("ElectLeadersRequestData", format!("{:?}", elect_leaders_request::ElectLeadersRequest::default())),
+("ElectLeadersRequestData$TopicPartitions", format!("{:?}", elect_leaders_request::TopicPartitions::default())),
+("ElectLeadersResponseData", format!("{:?}", elect_leaders_response::ElectLeadersResponse::default())),
+("ElectLeadersResponseData$ReplicaElectionResult", format!("{:?}", elect_leaders_response::ReplicaElectionResult::default())),
+("ElectLeadersResponseData$PartitionResult", format!("{:?}", elect_leaders_response::PartitionResult::default())),
+("EndTxnRequestData", format!("{:?}", end_txn_request::EndTxnRequest::default())),
+("EndTxnResponseData", format!("{:?}", end_txn_response::EndTxnResponse::default())),
+("FetchRequestData", format!("{:?}", fetch_request::FetchRequest::default())),
+("FetchRequestData$ReplicaState", format!("{:?}", fetch_request::ReplicaState::default())),
+("FetchRequestData$FetchTopic", format!("{:?}", fetch_request::FetchTopic::default())),
+("FetchRequestData$FetchPartition", format!("{:?}", fetch_request::FetchPartition::default())),
+("FetchRequestData$ForgottenTopic", format!("{:?}", fetch_request::ForgottenTopic::default())),
+("FetchResponseData", format!("{:?}", fetch_response::FetchResponse::default())),
+("FetchResponseData$FetchableTopicResponse", format!("{:?}", fetch_response::FetchableTopicResponse::default())),
+("FetchResponseData$PartitionData", format!("{:?}", fetch_response::PartitionData::default())),
+("FetchResponseData$EpochEndOffset", format!("{:?}", fetch_response::EpochEndOffset::default())),
+("FetchResponseData$LeaderIdAndEpoch", format!("{:?}", fetch_response::LeaderIdAndEpoch::default())),
+("FetchResponseData$SnapshotId", format!("{:?}", fetch_response::SnapshotId::default())),
+("FetchResponseData$AbortedTransaction", format!("{:?}", fetch_response::AbortedTransaction::default())),
+("FetchResponseData$NodeEndpoint", format!("{:?}", fetch_response::NodeEndpoint::default())),
+("FindCoordinatorRequestData", format!("{:?}", find_coordinator_request::FindCoordinatorRequest::default())),
+("FindCoordinatorResponseData", format!("{:?}", find_coordinator_response::FindCoordinatorResponse::default())),
+("FindCoordinatorResponseData$Coordinator", format!("{:?}", find_coordinator_response::Coordinator::default())),
+("HeartbeatRequestData", format!("{:?}", heartbeat_request::HeartbeatRequest::default())),
+("HeartbeatResponseData", format!("{:?}", heartbeat_response::HeartbeatResponse::default())),
+("IncrementalAlterConfigsRequestData", format!("{:?}", incremental_alter_configs_request::IncrementalAlterConfigsRequest::default())),
+("IncrementalAlterConfigsRequestData$AlterConfigsResource", format!("{:?}", incremental_alter_configs_request::AlterConfigsResource::default())),
+("IncrementalAlterConfigsRequestData$AlterableConfig", format!("{:?}", incremental_alter_configs_request::AlterableConfig::default())),
+("IncrementalAlterConfigsResponseData", format!("{:?}", incremental_alter_configs_response::IncrementalAlterConfigsResponse::default())),
+("IncrementalAlterConfigsResponseData$AlterConfigsResourceResponse", format!("{:?}", incremental_alter_configs_response::AlterConfigsResourceResponse::default())),
+("InitProducerIdRequestData", format!("{:?}", init_producer_id_request::InitProducerIdRequest::default())),
+("InitProducerIdResponseData", format!("{:?}", init_producer_id_response::InitProducerIdResponse::default())),
+("JoinGroupRequestData", format!("{:?}", join_group_request::JoinGroupRequest::default())),
+("JoinGroupRequestData$JoinGroupRequestProtocol", format!("{:?}", join_group_request::JoinGroupRequestProtocol::default())),
+("JoinGroupResponseData", format!("{:?}", join_group_response::JoinGroupResponse::default())),
+("JoinGroupResponseData$JoinGroupResponseMember", format!("{:?}", join_group_response::JoinGroupResponseMember::default())),
+("LeaveGroupRequestData", format!("{:?}", leave_group_request::LeaveGroupRequest::default())),
+("LeaveGroupRequestData$MemberIdentity", format!("{:?}", leave_group_request::MemberIdentity::default())),
+("LeaveGroupResponseData", format!("{:?}", leave_group_response::LeaveGroupResponse::default())),
+("LeaveGroupResponseData$MemberResponse", format!("{:?}", leave_group_response::MemberResponse::default())),
+("ListGroupsRequestData", format!("{:?}", list_groups_request::ListGroupsRequest::default())),
+("ListGroupsResponseData", format!("{:?}", list_groups_response::ListGroupsResponse::default())),
+("ListGroupsResponseData$ListedGroup", format!("{:?}", list_groups_response::ListedGroup::default())),
+("ListOffsetsRequestData", format!("{:?}", list_offsets_request::ListOffsetsRequest::default())),
+("ListOffsetsRequestData$ListOffsetsTopic", format!("{:?}", list_offsets_request::ListOffsetsTopic::default())),
+("ListOffsetsRequestData$ListOffsetsPartition", format!("{:?}", list_offsets_request::ListOffsetsPartition::default())),
+("ListOffsetsResponseData", format!("{:?}", list_offsets_response::ListOffsetsResponse::default())),
+("ListOffsetsResponseData$ListOffsetsTopicResponse", format!("{:?}", list_offsets_response::ListOffsetsTopicResponse::default())),
+("ListOffsetsResponseData$ListOffsetsPartitionResponse", format!("{:?}", list_offsets_response::ListOffsetsPartitionResponse::default())),
+("ListTransactionsRequestData", format!("{:?}", list_transactions_request::ListTransactionsRequest::default())),
+("ListTransactionsResponseData", format!("{:?}", list_transactions_response::ListTransactionsResponse::default())),
+("ListTransactionsResponseData$TransactionState", format!("{:?}", list_transactions_response::TransactionState::default())),
+("MetadataRequestData", format!("{:?}", metadata_request::MetadataRequest::default())),
+("MetadataRequestData$MetadataRequestTopic", format!("{:?}", metadata_request::MetadataRequestTopic::default())),
+("MetadataResponseData", format!("{:?}", metadata_response::MetadataResponse::default())),
+("MetadataResponseData$MetadataResponseBroker", format!("{:?}", metadata_response::MetadataResponseBroker::default())),
+("MetadataResponseData$MetadataResponseTopic", format!("{:?}", metadata_response::MetadataResponseTopic::default())),
+("MetadataResponseData$MetadataResponsePartition", format!("{:?}", metadata_response::MetadataResponsePartition::default())),
+("OffsetCommitRequestData", format!("{:?}", offset_commit_request::OffsetCommitRequest::default())),
+("OffsetCommitRequestData$OffsetCommitRequestTopic", format!("{:?}", offset_commit_request::OffsetCommitRequestTopic::default())),
+("OffsetCommitRequestData$OffsetCommitRequestPartition", format!("{:?}", offset_commit_request::OffsetCommitRequestPartition::default())),
+("OffsetCommitResponseData", format!("{:?}", offset_commit_response::OffsetCommitResponse::default())),
+("OffsetCommitResponseData$OffsetCommitResponseTopic", format!("{:?}", offset_commit_response::OffsetCommitResponseTopic::default())),
+("OffsetCommitResponseData$OffsetCommitResponsePartition", format!("{:?}", offset_commit_response::OffsetCommitResponsePartition::default())),
+("OffsetDeleteRequestData", format!("{:?}", offset_delete_request::OffsetDeleteRequest::default())),
+("OffsetDeleteRequestData$OffsetDeleteRequestTopic", format!("{:?}", offset_delete_request::OffsetDeleteRequestTopic::default())),
+("OffsetDeleteRequestData$OffsetDeleteRequestPartition", format!("{:?}", offset_delete_request::OffsetDeleteRequestPartition::default())),
+("OffsetDeleteResponseData", format!("{:?}", offset_delete_response::OffsetDeleteResponse::default())),
+("OffsetDeleteResponseData$OffsetDeleteResponseTopic", format!("{:?}", offset_delete_response::OffsetDeleteResponseTopic::default())),
+("OffsetDeleteResponseData$OffsetDeleteResponsePartition", format!("{:?}", offset_delete_response::OffsetDeleteResponsePartition::default())),
+("OffsetFetchRequestData", format!("{:?}", offset_fetch_request::OffsetFetchRequest::default())),
+("OffsetFetchRequestData$OffsetFetchRequestTopic", format!("{:?}", offset_fetch_request::OffsetFetchRequestTopic::default())),
+("OffsetFetchRequestData$OffsetFetchRequestGroup", format!("{:?}", offset_fetch_request::OffsetFetchRequestGroup::default())),
+("OffsetFetchRequestData$OffsetFetchRequestTopics", format!("{:?}", offset_fetch_request::OffsetFetchRequestTopics::default())),
+("OffsetFetchResponseData", format!("{:?}", offset_fetch_response::OffsetFetchResponse::default())),
+("OffsetFetchResponseData$OffsetFetchResponseTopic", format!("{:?}", offset_fetch_response::OffsetFetchResponseTopic::default())),
+("OffsetFetchResponseData$OffsetFetchResponsePartition", format!("{:?}", offset_fetch_response::OffsetFetchResponsePartition::default())),
+("OffsetFetchResponseData$OffsetFetchResponseGroup", format!("{:?}", offset_fetch_response::OffsetFetchResponseGroup::default())),
+("OffsetFetchResponseData$OffsetFetchResponseTopics", format!("{:?}", offset_fetch_response::OffsetFetchResponseTopics::default())),
+("OffsetFetchResponseData$OffsetFetchResponsePartitions", format!("{:?}", offset_fetch_response::OffsetFetchResponsePartitions::default())),
+("OffsetForLeaderEpochRequestData", format!("{:?}", offset_for_leader_epoch_request::OffsetForLeaderEpochRequest::default())),
+("OffsetForLeaderEpochRequestData$OffsetForLeaderTopic", format!("{:?}", offset_for_leader_epoch_request::OffsetForLeaderTopic::default())),
+("OffsetForLeaderEpochRequestData$OffsetForLeaderPartition", format!("{:?}", offset_for_leader_epoch_request::OffsetForLeaderPartition::default())),
+("OffsetForLeaderEpochResponseData", format!("{:?}", offset_for_leader_epoch_response::OffsetForLeaderEpochResponse::default())),
+("OffsetForLeaderEpochResponseData$OffsetForLeaderTopicResult", format!("{:?}", offset_for_leader_epoch_response::OffsetForLeaderTopicResult::default())),
+("OffsetForLeaderEpochResponseData$EpochEndOffset", format!("{:?}", offset_for_leader_epoch_response::EpochEndOffset::default())),
+("ProduceRequestData", format!("{:?}", produce_request::ProduceRequest::default())),
+("ProduceRequestData$TopicProduceData", format!("{:?}", produce_request::TopicProduceData::default())),
+("ProduceRequestData$PartitionProduceData", format!("{:?}", produce_request::PartitionProduceData::default())),
+("ProduceResponseData", format!("{:?}", produce_response::ProduceResponse::default())),
+("ProduceResponseData$TopicProduceResponse", format!("{:?}", produce_response::TopicProduceResponse::default())),
+("ProduceResponseData$PartitionProduceResponse", format!("{:?}", produce_response::PartitionProduceResponse::default())),
+("ProduceResponseData$BatchIndexAndErrorMessage", format!("{:?}", produce_response::BatchIndexAndErrorMessage::default())),
+("ProduceResponseData$LeaderIdAndEpoch", format!("{:?}", produce_response::LeaderIdAndEpoch::default())),
+("ProduceResponseData$NodeEndpoint", format!("{:?}", produce_response::NodeEndpoint::default())),
+("SaslAuthenticateRequestData", format!("{:?}", sasl_authenticate_request::SaslAuthenticateRequest::default())),
+("SaslAuthenticateResponseData", format!("{:?}", sasl_authenticate_response::SaslAuthenticateResponse::default())),
+("SaslHandshakeRequestData", format!("{:?}", sasl_handshake_request::SaslHandshakeRequest::default())),
+("SaslHandshakeResponseData", format!("{:?}", sasl_handshake_response::SaslHandshakeResponse::default())),
+("SyncGroupRequestData", format!("{:?}", sync_group_request::SyncGroupRequest::default())),
+("SyncGroupRequestData$SyncGroupRequestAssignment", format!("{:?}", sync_group_request::SyncGroupRequestAssignment::default())),
+("SyncGroupResponseData", format!("{:?}", sync_group_response::SyncGroupResponse::default())),
+("TxnOffsetCommitRequestData", format!("{:?}", txn_offset_commit_request::TxnOffsetCommitRequest::default())),
+("TxnOffsetCommitRequestData$TxnOffsetCommitRequestTopic", format!("{:?}", txn_offset_commit_request::TxnOffsetCommitRequestTopic::default())),
+("TxnOffsetCommitRequestData$TxnOffsetCommitRequestPartition", format!("{:?}", txn_offset_commit_request::TxnOffsetCommitRequestPartition::default())),
+("TxnOffsetCommitResponseData", format!("{:?}", txn_offset_commit_response::TxnOffsetCommitResponse::default())),
+("TxnOffsetCommitResponseData$TxnOffsetCommitResponseTopic", format!("{:?}", txn_offset_commit_response::TxnOffsetCommitResponseTopic::default())),
+("TxnOffsetCommitResponseData$TxnOffsetCommitResponsePartition", format!("{:?}", txn_offset_commit_response::TxnOffsetCommitResponsePartition::default())),
+("WriteTxnMarkersRequestData", format!("{:?}", write_txn_markers_request::WriteTxnMarkersRequest::default())),
+("WriteTxnMarkersRequestData$WritableTxnMarker", format!("{:?}", write_txn_markers_request::WritableTxnMarker::default())),
+("WriteTxnMarkersRequestData$WritableTxnMarkerTopic", format!("{:?}", write_txn_markers_request::WritableTxnMarkerTopic::default())),
+("WriteTxnMarkersResponseData", format!("{:?}", write_txn_markers_response::WriteTxnMarkersResponse::default())),
+("WriteTxnMarkersResponseData$WritableTxnMarkerResult", format!("{:?}", write_txn_markers_response::WritableTxnMarkerResult::default())),
+("WriteTxnMarkersResponseData$WritableTxnMarkerTopicResult", format!("{:?}", write_txn_markers_response::WritableTxnMarkerTopicResult::default())),
+("WriteTxnMarkersResponseData$WritableTxnMarkerPartitionResult", format!("{:?}", write_txn_markers_response::WritableTxnMarkerPartitionResult::default())),
+("RequestHeaderData", format!("{:?}", request_header::RequestHeader::default())),
+("ResponseHeaderData", format!("{:?}", response_header::ResponseHeader::default())),
+]
 }

@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use farlog_wire::messages::api_versions_request::ApiVersionsRequest;
 use farlog_wire::{ApiKey, VersionRange};
 
-use super::peer::Peer;
 use super::script::{Args, Case, Difference, Step, parse};
 use super::steps::{api_of, run};
 use super::world::World;
+use crate::peer::Peer;
 
 /// The versions of each API that a broker serves.
 pub(super) type Ranges = BTreeMap<ApiKey, VersionRange>;

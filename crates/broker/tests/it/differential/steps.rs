@@ -13,9 +13,9 @@ mod transactions;
 
 use farlog_wire::ApiKey;
 
-use super::peer::NoAnswer;
 use super::script::Args;
 use super::world::World;
+use crate::peer::NoAnswer;
 
 /// The API that a command speaks; `None` if it speaks none.
 pub(super) fn api_of(command: &str) -> Option<ApiKey> {

@@ -13,8 +13,8 @@ use farlog_wire::{ErrorCode, Uuid};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::peer::{NoAnswer, Peer};
 use super::script::parse;
+use crate::peer::{NoAnswer, Peer};
 
 /// How far apart two clocks may be, and how long a case may take, for `now` to be recognised.
 const NOW_WITHIN_MS: i64 = 600_000;

@@ -14,9 +14,9 @@ use farlog_wire::messages::metadata_request::{MetadataRequest, MetadataRequestTo
 use farlog_wire::messages::metadata_response::MetadataResponseTopic;
 
 use super::transactions::ask;
-use crate::differential::peer::NoAnswer;
 use crate::differential::script::{Args, parse};
 use crate::differential::world::{World, show_error};
+use crate::peer::NoAnswer;
 
 /// `metadata TOPIC…`: `id(TOPIC)` by id, `none` for no topics, `all` for all; `create` to allow it,
 /// `operations` to ask for authorized operations.

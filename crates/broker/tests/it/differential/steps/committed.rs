@@ -12,9 +12,9 @@ use farlog_wire::messages::offset_fetch_request::{
 use farlog_wire::{ErrorCode, Request, Uuid};
 
 use super::transactions::ask;
-use crate::differential::peer::NoAnswer;
 use crate::differential::script::{Args, parse};
 use crate::differential::world::{World, show_error};
+use crate::peer::NoAnswer;
 
 /// From these versions on topics are named by their ids, and groups asked for together.
 const BY_ID: i16 = 10;

@@ -7,9 +7,9 @@ use farlog_wire::messages::describe_configs_request::{
 use farlog_wire::messages::describe_configs_response::DescribeConfigsResourceResult;
 use farlog_wire::messages::{alter_configs_request, incremental_alter_configs_request};
 
-use crate::differential::peer::NoAnswer;
 use crate::differential::script::Args;
 use crate::differential::world::{World, show_error};
+use crate::peer::NoAnswer;
 
 /// Configs of tiers and of what only a broker with many segments knows, which we leave out.
 const NOT_OURS: &[&str] =

@@ -12,9 +12,9 @@ use farlog_wire::messages::consumer_group_heartbeat_request::{
 use tokio::time::sleep;
 
 use super::transactions::ask;
-use crate::differential::peer::NoAnswer;
 use crate::differential::script::{Args, parse};
 use crate::differential::world::{World, show_error};
+use crate::peer::NoAnswer;
 
 /// Between two looks whether the coordinator knows a topic, and how many there are at most.
 const KNOWN_LOOK: Duration = Duration::from_millis(5);

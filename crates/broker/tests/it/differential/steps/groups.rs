@@ -13,9 +13,9 @@ use farlog_wire::{ErrorCode, Request};
 use tokio::time::sleep;
 
 use super::transactions::ask;
-use crate::differential::peer::NoAnswer;
 use crate::differential::script::Args;
 use crate::differential::world::{LOOK_AGAIN, World, show_error};
+use crate::peer::NoAnswer;
 
 /// From this version on several members can leave at once.
 const LEAVE_MANY: i16 = 3;

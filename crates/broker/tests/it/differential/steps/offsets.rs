@@ -11,9 +11,9 @@ use farlog_wire::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 
-use crate::differential::peer::NoAnswer;
 use crate::differential::script::Args;
 use crate::differential::world::{World, show_error};
+use crate::peer::NoAnswer;
 
 /// `list-offsets TOPIC PARTITION TIME`; `committed` for committed readers.
 pub(super) async fn list(

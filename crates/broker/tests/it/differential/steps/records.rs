@@ -15,9 +15,9 @@ use farlog_wire::messages::produce_request::{
 use farlog_wire::messages::produce_response::{PartitionProduceResponse, ProduceResponse};
 
 use crate::differential::batch::{batch_of, old_message, show_batches};
-use crate::differential::peer::NoAnswer;
 use crate::differential::script::Args;
 use crate::differential::world::{World, show_error};
+use crate::peer::NoAnswer;
 
 /// From these versions on topics are named by their ids.
 const PRODUCE_BY_ID: i16 = 13;

@@ -11,9 +11,9 @@ use farlog_wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopic
 use farlog_wire::{ErrorCode, Uuid};
 
 use super::configs::{is_compared, show_source};
-use crate::differential::peer::NoAnswer;
 use crate::differential::script::{Args, parse};
 use crate::differential::world::{World, show_error};
+use crate::peer::NoAnswer;
 
 /// From this version on topics are deleted by name or id.
 const DELETE_STATES: i16 = 6;

@@ -19,9 +19,9 @@ use farlog_wire::messages::write_txn_markers_request::{
 use farlog_wire::{ErrorCode, Request};
 use tokio::time::sleep;
 
-use crate::differential::peer::NoAnswer;
 use crate::differential::script::{Args, parse};
 use crate::differential::world::{LOOK_AGAIN, World, show_error};
+use crate::peer::NoAnswer;
 
 /// Answers after which a client asks again.
 const ASK_AGAIN: &[ErrorCode] = &[

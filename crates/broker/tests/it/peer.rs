@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// No answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoAnswer {
+pub(crate) enum NoAnswer {
     #[error("the connection was closed")]
     Closed,
     #[error("no answer in {PATIENCE:?}")]
@@ -29,24 +29,24 @@ pub(super) enum NoAnswer {
 
 /// A connection, made when it is first used and again when it was lost.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     address: SocketAddr,
     stream: Option<TcpStream>,
     correlation_id: i32,
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         Self { address, stream: None, correlation_id: 0 }
     }
 
     /// Another one to the same broker.
-    pub(super) fn another(&self) -> Self {
+    pub(crate) fn another(&self) -> Self {
         Self::new(self.address)
     }
 
     /// Sends a request and waits for its answer.
-    pub(super) async fn call<R: Request>(
+    pub(crate) async fn call<R: Request>(
         &mut self,
         request: &R,
         version: i16,
@@ -60,7 +60,7 @@ impl Peer {
     }
 
     /// Sends a request.
-    pub(super) async fn send<R: Request>(
+    pub(crate) async fn send<R: Request>(
         &mut self,
         request: &R,
         version: i16,
@@ -72,7 +72,7 @@ impl Peer {
     }
 
     /// Sends bytes as they are.
-    pub(super) async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), NoAnswer> {
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), NoAnswer> {
         if self.stream.is_none() {
             let stream = TcpStream::connect(self.address).await.expect("the broker listens");
             stream.set_nodelay(true).expect("a socket option");
@@ -87,7 +87,7 @@ impl Peer {
     }
 
     /// The next frame, without its size.
-    pub(super) async fn receive(&mut self) -> Result<Bytes, NoAnswer> {
+    pub(crate) async fn receive(&mut self) -> Result<Bytes, NoAnswer> {
         let stream = self.stream.as_mut().ok_or(NoAnswer::Closed)?;
         let frame = match timeout(PATIENCE, read_frame(stream)).await {
             Ok(Ok(frame)) => return Ok(frame),

@@ -1,9 +1,11 @@
-//! Standard base64 with padding (RFC 4648 §4), which SCRAM messages are written in.
+//! Base64 (RFC 4648): standard with padding, which SCRAM messages are written in, and for URLs
+//! without, which tokens (JWT) are.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const URL_ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Encodes with padding.
-pub(crate) fn encode(bytes: &[u8]) -> String {
+pub fn encode(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let mut word = 0_u32;
@@ -22,7 +24,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 }
 
 /// Decodes; `None` for anything that [`encode`] would not have written.
-pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(4) {
         return None;
     }
@@ -30,11 +32,20 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     if text.len() - digits.len() > 2 {
         return None;
     }
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    decode_digits(digits, ALPHABET)
+}
+
+/// Decodes the alphabet for URLs, without padding; `None` for anything else.
+pub fn decode_url(text: &str) -> Option<Vec<u8>> {
+    (text.len() % 4 != 1).then(|| decode_digits(text, URL_ALPHABET)).flatten()
+}
+
+fn decode_digits(digits: &str, alphabet: &[u8; 64]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(digits.len() / 4 * 3 + 2);
     let mut word = 0_u32;
     let mut bits = 0;
     for digit in digits.bytes() {
-        let value = ALPHABET.iter().position(|candidate| *candidate == digit)?;
+        let value = alphabet.iter().position(|candidate| *candidate == digit)?;
         word = (word << 6) | u32::try_from(value).ok()?;
         bits += 6;
         if bits >= 8 {
@@ -67,6 +78,9 @@ mod tests {
         for bad in ["Zg=", "Zg", "Z===", "Zh==", "Zm9*", "===="] {
             assert_eq!(decode(bad), None, "{bad}");
         }
+        assert_eq!(decode_url("-_8").as_deref(), Some(&[0xfb, 0xff][..]));
+        assert_eq!(decode_url("+/8"), None);
+        assert_eq!(decode_url("Z"), None);
     }
 
     proptest::proptest! {

@@ -1,0 +1,41 @@
+//! Who is on the other side of a connection, and what they may do.
+//!
+//! - `sasl`, `scram`: mechanisms as state machines without IO.
+//! - `users`: who is known from a file; SCRAM credentials that clients set are in the catalog.
+//! - `tls`, `subject`: certificates, and the names in them.
+
+mod principal;
+pub(crate) mod sasl;
+pub(crate) mod scram;
+mod subject;
+mod tls;
+mod users;
+
+use std::collections::BTreeSet;
+
+pub(crate) use principal::Principal;
+pub use sasl::SaslMechanism;
+pub use tls::{ClientCertificates, TlsServerError, TlsServerOptions};
+pub(crate) use tls::{TlsServer, principal_of};
+pub use users::{Users, UsersError};
+
+/// What a broker is told about security; all of it is off by default, as in Kafka.
+#[derive(Clone, Debug)]
+pub struct SecurityOptions {
+    /// Mechanisms that listeners with SASL offer.
+    pub mechanisms: BTreeSet<SaslMechanism>,
+    /// Users with their passwords, for PLAIN and for SCRAM: so that one can begin.
+    pub users: Users,
+    /// Certificates, for listeners with TLS.
+    pub tls: Option<TlsServerOptions>,
+}
+
+impl Default for SecurityOptions {
+    fn default() -> Self {
+        Self {
+            mechanisms: SaslMechanism::ALL.into_iter().collect(),
+            users: Users::default(),
+            tls: None,
+        }
+    }
+}
