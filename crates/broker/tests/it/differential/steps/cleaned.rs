@@ -10,9 +10,9 @@ use farlog_wire::records::{batches, next_fetch};
 use tokio::time::sleep;
 
 use crate::differential::batch::show_batches;
-use crate::differential::peer::NoAnswer;
 use crate::differential::script::Args;
 use crate::differential::world::{LOOK_AGAIN, World};
+use crate::peer::NoAnswer;
 
 /// How often is looked before the log is taken as it is.
 const TIMES_MAX: u32 = 5_000;
