@@ -21,6 +21,15 @@ pub(crate) const MAVEN: Needed = Needed { program: "mvn", package: "maven" };
 /// The librdkafka client of the tests.
 pub(crate) const KCAT: Needed = Needed { program: "kcat", package: "kcat" };
 
+/// Builds the Go client of the tests.
+pub(crate) const GO: Needed = Needed { program: "go", package: "golang-go" };
+/// Runs the JavaScript client of the tests.
+pub(crate) const NODE: Needed = Needed { program: "node", package: "nodejs" };
+/// Installs what the JavaScript client needs.
+pub(crate) const NPM: Needed = Needed { program: "npm", package: "npm" };
+/// Runs the Python clients of the tests.
+pub(crate) const PYTHON: Needed = Needed { program: "python3", package: "python3-venv" };
+
 /// Sees to it that the programs are there.
 ///
 /// As root on Debian the missing ones are installed; elsewhere a sentence says what to install.
@@ -32,7 +41,7 @@ pub(crate) fn provide(needed: &[Needed]) -> Result<(), Failure> {
     }
     let mut packages: Vec<&str> = missing.iter().map(|one| one.package).collect();
     packages.dedup();
-    if !command::is_installed("apt-get") || !is_root() {
+    if !may_install() {
         let programs: Vec<&str> = missing.iter().map(|one| one.program).collect();
         return Err(Failure::new(format!(
             "{} not found on the PATH: install the Debian packages {} or their like",
@@ -40,6 +49,20 @@ pub(crate) fn provide(needed: &[Needed]) -> Result<(), Failure> {
             packages.join(" ")
         )));
     }
+    install_packages(&packages)
+}
+
+/// Whether we are root on Debian or its like.
+pub(crate) fn may_install() -> bool {
+    command::is_installed("apt-get") && is_root()
+}
+
+/// Installs a package though its program is there.
+pub(crate) fn install(needed: &Needed) -> Result<(), Failure> {
+    install_packages(&[needed.package])
+}
+
+fn install_packages(packages: &[&str]) -> Result<(), Failure> {
     command::run(apt_get().args(["update", "-qq"]))?;
     command::run(apt_get().args(["install", "-qq", "-y", "--no-install-recommends"]).args(packages))
 }

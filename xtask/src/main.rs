@@ -11,6 +11,7 @@ mod bench_broker;
 mod codegen;
 mod command;
 mod debian;
+mod fetch_clients;
 mod fetch_kafka;
 mod product;
 mod soak;
@@ -33,6 +34,8 @@ enum Command {
     BenchBroker(bench_broker::Arguments),
     /// Write the Kafka messages of the wire crate from Kafka's own definitions
     Codegen(codegen::Options),
+    /// Fetch the clients in other languages that tests run
+    FetchClients,
     /// Fetch the jars of Apache Kafka and MirrorMaker 2 that tests and benches run
     FetchKafka(fetch_kafka::Arguments),
     /// Kill instances, networks and brokers a thousand times, and compare every record afterwards
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(arguments),
         Command::BenchBroker(arguments) => bench_broker::run(&arguments),
         Command::Codegen(options) => codegen::run(workspace(), &options).map_err(Failure::new),
+        Command::FetchClients => fetch_clients::run(),
         Command::FetchKafka(arguments) => fetch_kafka::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::command::{self, Failure};
 use crate::product::{self, Profile};
-use crate::{debian, fetch_kafka, tidy};
+use crate::{debian, fetch_clients, fetch_kafka, tidy};
 
 /// What to test.
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     })?;
     fetch_kafka::run(&fetch_kafka::Arguments::default())?;
     if !arguments.embedded {
+        fetch_clients::run()?;
         command::step("cargo test", || {
             let mut test = cargo_test(&["--workspace"]);
             command::run(test.args(&arguments.cargo_test))

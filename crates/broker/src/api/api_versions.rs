@@ -1,6 +1,6 @@
 //! ApiVersions, versions 0 to 4.
 //!
-//! - Announces the table of `mod.rs`, in the ranges that are served.
+//! - Announces the table of `mod.rs`, in the ranges that are served (but for `PRODUCE_MIN`).
 //! - KIP-511: a version that we do not know is answered in version 0 with `UNSUPPORTED_VERSION`
 //!   and our range (`connection.rs` sees to it); name and version of the client are checked as
 //!   Kafka does.
@@ -8,12 +8,11 @@
 //!   `group.version` and `transaction.version`, by which they know that KIP-848 and KIP-890 are
 //!   served.
 
-use farlog_wire::ErrorCode;
-use farlog_wire::VersionRange;
 use farlog_wire::messages::api_versions_request::ApiVersionsRequest;
 use farlog_wire::messages::api_versions_response::{
     ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
+use farlog_wire::{ApiKey, ErrorCode, VersionRange};
 
 use super::{RequestContext, SERVED};
 use crate::transactions::RAISES_EPOCHS;
@@ -28,6 +27,10 @@ const METADATA_VERSION_MIN: i16 = 7;
 /// From this version on clients understand a feature that may be at level 0 (KAFKA-17492): they are
 /// not told of it before.
 const KNOWS_LEVEL_ZERO: i16 = 4;
+
+/// What is announced, though versions below 3 are not served: librdkafka compresses only for
+/// brokers that announce it. Kafka 4 does the same (KAFKA-18659).
+const PRODUCE_MIN: i16 = 0;
 
 /// A feature of the cluster (KIP-584).
 struct Feature {
@@ -87,7 +90,7 @@ pub(crate) fn unsupported() -> ApiVersionsResponse {
 fn table() -> Vec<ApiVersion> {
     let line = |api: &super::ServedApi| ApiVersion {
         api_key: api.key.into(),
-        min_version: api.versions.min,
+        min_version: if api.key == ApiKey::Produce { PRODUCE_MIN } else { api.versions.min },
         max_version: api.versions.max,
     };
     SERVED.iter().map(line).collect()

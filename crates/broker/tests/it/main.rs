@@ -3,6 +3,7 @@
 mod clients;
 mod differential;
 mod fixture;
+mod foreign;
 mod given_offsets;
 mod groups;
 mod peer;

@@ -42,8 +42,10 @@ pub(super) async fn announced(address: SocketAddr) -> Ranges {
     let mut peer = Peer::new(address);
     let answer = peer.call(&ApiVersionsRequest::default(), 0).await.expect("an answer");
     let known = answer.api_keys.iter().filter_map(|api| {
-        let range = VersionRange { min: api.min_version, max: api.max_version };
-        Some((ApiKey::try_from(api.api_key).ok()?, range))
+        let key = ApiKey::try_from(api.api_key).ok()?;
+        // Both announce older versions of Produce, for librdkafka's sake, and serve none of them.
+        let min = if key == ApiKey::Produce { 3 } else { api.min_version };
+        Some((key, VersionRange { min, max: api.max_version }))
     });
     known.collect()
 }

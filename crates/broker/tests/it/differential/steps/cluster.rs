@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use farlog_wire::Uuid;
 use farlog_wire::messages::api_versions_request::ApiVersionsRequest;
 use farlog_wire::messages::describe_cluster_request::DescribeClusterRequest;
 use farlog_wire::messages::describe_log_dirs_request::{
@@ -12,6 +11,7 @@ use farlog_wire::messages::elect_leaders_request::{ElectLeadersRequest, TopicPar
 use farlog_wire::messages::init_producer_id_request::InitProducerIdRequest;
 use farlog_wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use farlog_wire::messages::metadata_response::MetadataResponseTopic;
+use farlog_wire::{ApiKey, Uuid};
 
 use super::transactions::ask;
 use crate::differential::script::{Args, parse};
@@ -125,6 +125,10 @@ pub(super) async fn api_versions(
         let feature = response.finalized_features.iter().find(|feature| feature.name == name);
         feature.map_or_else(|| "none".to_owned(), |feature| feature.max_version_level.to_string())
     };
+    let produce = response.api_keys.iter().find(|api| api.api_key == i16::from(ApiKey::Produce));
+    if let Some(produce) = produce {
+        line += &format!(" produce-from={}", produce.min_version);
+    }
     if version >= 3 {
         line += &format!(" metadata.version={}", level("metadata.version"));
     }
