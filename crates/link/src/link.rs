@@ -208,12 +208,12 @@ impl Link {
         if !owner {
             self.give_up(owning, "another instance mirrors this link").await;
         } else if owning.is_none() {
-            self.shared.set_state(LinkState::Active, self.clock.now_ms());
+            self.shared.set_state(LinkState::Starting, self.clock.now_ms());
             tracing::info!(
                 link = self.options.name,
                 instance = self.options.instance,
                 generation = assignment.generation_id,
-                "this instance mirrors the link"
+                "the link is this instance's"
             );
             *owning = Some(self.own(assignment.generation_id, member));
         }
@@ -338,6 +338,15 @@ impl Shared {
             head.state = state;
             head.since_ms = now_ms;
             head.why.clear();
+        }
+    }
+
+    /// Mirroring has begun, unless the link was given up meanwhile.
+    pub(crate) fn begun(&self, now_ms: i64) {
+        let mut head = self.head();
+        if head.state == LinkState::Starting {
+            head.state = LinkState::Active;
+            head.since_ms = now_ms;
         }
     }
 

@@ -91,6 +91,11 @@ impl Lease {
         Self { group, margin: session_timeout / 10, predecessor_until }
     }
 
+    /// The same, for an instance that has found out that there was none before it.
+    pub(crate) fn without_predecessor(self) -> Self {
+        Self { predecessor_until: Instant::now(), ..self }
+    }
+
     /// Whether a batch may be sent now, given whether the target remembers our producer id.
     pub(crate) fn allows(&self, armed: bool) -> LeaseVerdict {
         let now = Instant::now();

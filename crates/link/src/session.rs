@@ -85,6 +85,7 @@ impl Session {
         for failure in &failures {
             tracing::error!(link = context.options.name, "{failure}");
         }
+        self.shared.begun(context.clock.now_ms());
         let why = failures.first().map(ToString::to_string).unwrap_or_default();
         self.shared.set_why(&why);
         self.roster.update(&planned.plan.mirrors, &planned.source, &planned.target);

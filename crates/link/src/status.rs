@@ -107,6 +107,9 @@ pub enum LinkState {
     Connecting,
     /// Another instance mirrors it; this one waits to take over.
     Standby,
+    /// The link is this instance's, and nothing is mirrored yet: it reads what it needs from the
+    /// target and looks at the topics.
+    Starting,
     /// This instance mirrors it.
     Active,
     /// Stopping: what was sent is being acknowledged.

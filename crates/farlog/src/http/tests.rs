@@ -45,6 +45,7 @@ async fn ready_follows_the_links() {
     for (state, expected) in [
         (LinkState::Active, "200 OK"),
         (LinkState::Standby, "200 OK"),
+        (LinkState::Starting, "503 Service Unavailable"),
         (LinkState::Connecting, "503 Service Unavailable"),
         (LinkState::Draining, "503 Service Unavailable"),
         (LinkState::Stopped, "503 Service Unavailable"),

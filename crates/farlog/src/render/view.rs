@@ -15,9 +15,10 @@ pub const STALE_AFTER_MS: i64 = 15_000;
 pub const SOURCE_SILENT_AFTER_MS: i64 = 15_000;
 
 /// Every state of a link.
-pub const LINK_STATES: [LinkState; 5] = [
+pub const LINK_STATES: [LinkState; 6] = [
     LinkState::Connecting,
     LinkState::Standby,
+    LinkState::Starting,
     LinkState::Active,
     LinkState::Draining,
     LinkState::Stopped,
@@ -28,6 +29,7 @@ pub fn link_state_name(state: LinkState) -> &'static str {
     match state {
         LinkState::Connecting => "connecting",
         LinkState::Standby => "standby",
+        LinkState::Starting => "starting",
         LinkState::Active => "active",
         LinkState::Draining => "draining",
         LinkState::Stopped => "stopped",
@@ -54,8 +56,8 @@ pub struct LinkView {
     pub target: String,
     /// Who says so; empty if nobody ever did.
     pub instance: String,
-    /// `active`, `standby`, `connecting`, `draining`, `stopped`, or `not-running` if the instance
-    /// has fallen silent.
+    /// `active`, `starting`, `standby`, `connecting`, `draining`, `stopped`, or `not-running` if
+    /// the instance has fallen silent.
     pub state: &'static str,
     /// Since when, in milliseconds since the epoch; 0 if that is not known.
     pub since_ms: i64,

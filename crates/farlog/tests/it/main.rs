@@ -6,6 +6,8 @@
 mod binary;
 mod check;
 mod demo;
+mod denied;
+mod elections;
 mod embedded;
 mod kill;
 mod operations_page;

@@ -17,7 +17,8 @@ use crate::binary::{Place, farlog, get, json};
 const PRIMARY_DR: &str = include_str!("../../../../docs/examples/mm2-primary-dr.properties");
 const US_EU: &str = include_str!("../../../../docs/examples/mm2-us-east-eu-west.properties");
 /// Mirrors have two replicas by MirrorMaker 2's default, and three where the file says so.
-static TARGET: SharedKafka = SharedKafka::new(|| KafkaOptions::new(KafkaVersion::V4_3).brokers(3));
+pub(crate) static TARGET: SharedKafka =
+    SharedKafka::new(|| KafkaOptions::new(KafkaVersion::V4_3).brokers(3));
 /// Records of one batch.
 pub(crate) const RECORDS: i64 = 1_000;
 
@@ -175,6 +176,10 @@ async fn more_replicas_than_brokers_are_named_by_plan_and_run() {
     let why = why();
     assert!(why.contains("INVALID_REPLICATION_FACTOR"), "{why}");
     assert!(why.contains("lower the link's replication factor"), "{why}");
+    assert_eq!(json(&get(address, "/status"))["links"][0]["state"], "starting");
+    let ready = get(address, "/health/ready");
+    assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
+    assert!(ready.contains("starting: cannot create internal topic __farlog_state"), "{ready}");
 }
 
 fn plan(place: &Place) -> String {

@@ -21,7 +21,7 @@ pub(crate) async fn interruption(
     };
     match code {
         ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
-            too_large(context, mirror, batch_bytes).await
+            too_large(context, mirror, code, batch_bytes).await
         }
         ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
             Stop::new(
@@ -58,8 +58,17 @@ pub(crate) async fn interruption(
 async fn too_large(
     context: &LinkContext,
     mirror: &MirrorPartition,
+    code: ErrorCode,
     batch_bytes: usize,
 ) -> Interruption {
+    let topic = &mirror.target_topic;
+    if code == ErrorCode::RECORD_LIST_TOO_LARGE {
+        // Not the topic's limit, which the broker looks at first: the batch does not fit a segment.
+        return too_large_stop(format!(
+            "a batch of {batch_bytes} bytes is larger than a segment of target topic {topic}; \
+             raise segment.bytes there to more than {batch_bytes}"
+        ));
+    }
     let raised = raise_max_message_bytes(&context.target, &mirror.target_topic, batch_bytes).await;
     let why = match raised {
         Ok(()) => {
@@ -73,15 +82,16 @@ async fn too_large(
             "its max.message.bytes is {max_message_bytes}, so a limit of the brokers holds \
              (message.max.bytes, socket.request.max.bytes)"
         ),
-        Err(RaiseError::Failed(why)) => format!("raising it failed: {why}"),
+        Err(RaiseError::Failed(why)) => {
+            format!("raising it failed, which needs ALTER_CONFIGS on the topic: {why}")
+        }
     };
-    Stop::new(
-        PartitionState::StoppedTooLarge,
-        format!(
-            "a batch of {batch_bytes} bytes is larger than target topic {} accepts; {why}; raise \
-             max.message.bytes there to at least {batch_bytes}",
-            mirror.target_topic,
-        ),
-    )
-    .into()
+    too_large_stop(format!(
+        "a batch of {batch_bytes} bytes is larger than target topic {topic} accepts; {why}; raise \
+         max.message.bytes there to at least {batch_bytes}",
+    ))
+}
+
+fn too_large_stop(why: String) -> Interruption {
+    Stop::new(PartitionState::StoppedTooLarge, why).into()
 }

@@ -61,13 +61,27 @@ pub(crate) async fn set_up(
     let place = state_place(&target, &options).await?;
     let journal = place.read(&target, &target_leaders, &options.name, ENTRIES_KEPT_MAX).await?;
     let registered = journal.producer_id();
+    let is_new = options.static_instance && journal.is_blank_but_for(claim);
     let (state, writing) = StateStore::new(target.clone(), place.clone(), clock.clone(), journal);
-    // The registration of an allocated id is written before the writer runs on its own.
+    // These are written before the writer runs on its own.
     let mut writing = Box::pin(writing);
-    let producer_id = tokio::select! {
-        id = producer_id(&options, &source, &target, registered, &state) => id?,
+    let prepare = async {
+        let is_first = is_new && {
+            // Who finds but his own note is the first: of two that begin at once, at least one
+            // finds the other's.
+            let key = StateKey::Began { link: options.name.clone(), claim };
+            state.write(key, StateValue::Began(clock.now_ms())).await?;
+            let known = place.read(&target, &target_leaders, &options.name, ENTRIES_KEPT_MAX);
+            known.await?.is_blank_but_for(claim)
+        };
+        let id = producer_id(&options, &source, &target, registered, &state).await?;
+        Ok::<_, SetupError>((is_first, id))
+    };
+    let (is_first, producer_id) = tokio::select! {
+        prepared = prepare => prepared?,
         () = &mut writing => return Err(StateWriteError::Ended.into()),
     };
+    let lease = if is_first { lease.without_predecessor() } else { lease };
     let freshness = freshness(&options, &target).await;
     let context = LinkContext {
         target_code: ClusterCode::of(target.cluster_id()),

@@ -1,6 +1,6 @@
 //! The state topic folded into what is known of each mirror partition.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::record::{Claim, Entry, Fact, MirrorId, StateError, StateKey, StateValue};
 
@@ -36,13 +36,15 @@ impl MirrorFacts {
 pub struct Journal {
     mirrors: HashMap<MirrorId, MirrorFacts>,
     producer_id: Option<i64>,
+    began: BTreeSet<Claim>,
     entries_max: usize,
 }
 
 impl Journal {
     /// A journal that keeps the newest `entries_max` entries of each mirror partition.
     pub fn new(entries_max: usize) -> Self {
-        Self { mirrors: HashMap::new(), producer_id: None, entries_max }
+        let (mirrors, began) = (HashMap::new(), BTreeSet::new());
+        Self { mirrors, producer_id: None, began, entries_max }
     }
 
     /// Takes in one record of the state topic, in log order; records of other links are skipped.
@@ -96,6 +98,12 @@ impl Journal {
                 self.producer_id.get_or_insert(id);
             }
             (StateKey::ProducerId { .. }, _) => {}
+            (StateKey::Began { claim, .. }, Some(_)) => {
+                self.began.insert(claim);
+            }
+            (StateKey::Began { claim, .. }, None) => {
+                self.began.remove(&claim);
+            }
         }
     }
 
@@ -107,6 +115,12 @@ impl Journal {
     /// The allocated producer id of the link, if one was registered.
     pub fn producer_id(&self) -> Option<i64> {
         self.producer_id
+    }
+
+    /// Whether nothing is known of the link, but that this instance has it.
+    pub fn is_blank_but_for(&self, claim: Claim) -> bool {
+        let others = self.began.iter().any(|began| *began != claim);
+        self.mirrors.is_empty() && self.producer_id.is_none() && !others
     }
 
     /// The mirror partitions that are known, in no order.
@@ -123,5 +137,25 @@ fn fact(value: Option<StateValue>) -> Option<Fact> {
     match value {
         Some(StateValue::Fact(fact)) => Some(fact),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_new_until_anything_is_known_of_it() {
+        let claim = |nonce| Claim { generation: 1, nonce };
+        let began = |nonce| StateKey::Began { link: "l".to_owned(), claim: claim(nonce) };
+        let mut journal = Journal::new(10);
+        assert!(journal.is_blank_but_for(claim(7)));
+        journal.set(began(7), Some(StateValue::Began(1)));
+        assert!(journal.is_blank_but_for(claim(7)));
+        assert!(!journal.is_blank_but_for(claim(8)), "another instance began");
+        journal.set(began(7), None);
+        let id = StateKey::ProducerId { link: "l".to_owned() };
+        journal.set(id, Some(StateValue::ProducerId(9)));
+        assert!(!journal.is_blank_but_for(claim(7)));
     }
 }

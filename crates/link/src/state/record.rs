@@ -117,6 +117,13 @@ pub enum StateKey {
         /// The link's name.
         link: String,
     },
+    /// An instance that had the link when nothing was known of it: since when, written once.
+    Began {
+        /// The link's name.
+        link: String,
+        /// The instance.
+        claim: Claim,
+    },
     /// Source records that retention deleted before they were mirrored.
     Lost {
         /// The mirror partition.
@@ -135,6 +142,8 @@ pub enum StateValue {
     Entry(Entry),
     /// Of `ProducerId`.
     ProducerId(i64),
+    /// Of `Began`: milliseconds since the epoch.
+    Began(i64),
     /// Of `Lost`: the source offset from which mirroring went on.
     Lost(i64),
 }
@@ -179,6 +188,11 @@ struct ProducerIdBody {
 }
 
 #[derive(Serialize, Deserialize)]
+struct BeganBody {
+    at_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
 struct LostBody {
     until: i64,
 }
@@ -202,6 +216,9 @@ impl fmt::Display for StateKey {
                 write!(f, "entry|{mirror}|{target_offset}|{}|{:08x}", claim.generation, claim.nonce)
             }
             Self::ProducerId { link } => write!(f, "producer-id|{link}"),
+            Self::Began { link, claim } => {
+                write!(f, "began|{link}|{}|{:08x}", claim.generation, claim.nonce)
+            }
             Self::Lost { mirror, source_offset } => write!(f, "lost|{mirror}|{source_offset}"),
         }
     }
@@ -223,12 +240,13 @@ impl StateKey {
                 Some(Self::Entry {
                     mirror: parse_mirror(mirror)?,
                     target_offset: target_offset.parse().ok()?,
-                    claim: Claim {
-                        generation: generation.parse().ok()?,
-                        nonce: u32::from_str_radix(nonce, 16).ok()?,
-                    },
+                    claim: parse_claim(generation, nonce)?,
                 })
             }
+            ("began", [link, generation, nonce]) => Some(Self::Began {
+                link: (*link).to_owned(),
+                claim: parse_claim(generation, nonce)?,
+            }),
             ("producer-id", [link]) => Some(Self::ProducerId { link: (*link).to_owned() }),
             ("lost", [mirror @ .., source_offset]) if mirror.len() == 4 => Some(Self::Lost {
                 mirror: parse_mirror(mirror)?,
@@ -245,7 +263,7 @@ impl StateKey {
             | Self::Anchor(mirror)
             | Self::Entry { mirror, .. }
             | Self::Lost { mirror, .. } => &mirror.link,
-            Self::ProducerId { link } => link,
+            Self::ProducerId { link } | Self::Began { link, .. } => link,
         }
     }
 
@@ -257,6 +275,9 @@ impl StateKey {
             Self::ProducerId { .. } => self
                 .parse_body::<ProducerIdBody>(bytes)
                 .map(|body| StateValue::ProducerId(body.producer_id)),
+            Self::Began { .. } => {
+                self.parse_body::<BeganBody>(bytes).map(|body| StateValue::Began(body.at_ms))
+            }
             Self::Lost { .. } => {
                 self.parse_body::<LostBody>(bytes).map(|body| StateValue::Lost(body.until))
             }
@@ -284,9 +305,15 @@ impl StateValue {
             Self::Fact(fact) => json(fact),
             Self::Entry(entry) => json(entry),
             Self::ProducerId(producer_id) => json(ProducerIdBody { producer_id: *producer_id }),
+            Self::Began(at_ms) => json(BeganBody { at_ms: *at_ms }),
             Self::Lost(until) => json(LostBody { until: *until }),
         }
     }
+}
+
+fn parse_claim(generation: &str, nonce: &str) -> Option<Claim> {
+    let nonce = u32::from_str_radix(nonce, 16).ok()?;
+    Some(Claim { generation: generation.parse().ok()?, nonce })
 }
 
 fn parse_mirror(parts: &[&str]) -> Option<MirrorId> {
@@ -349,6 +376,12 @@ mod tests {
                 StateValue::ProducerId(4000),
                 "producer-id|east-west".to_owned(),
                 r#"{"v":1,"producer_id":4000}"#,
+            ),
+            (
+                StateKey::Began { link: "east-west".to_owned(), claim },
+                StateValue::Began(1_800_000_000_000),
+                "began|east-west|12|000000ab".to_owned(),
+                r#"{"v":1,"at_ms":1800000000000}"#,
             ),
             (
                 StateKey::Lost { mirror: mirror(), source_offset: 30 },

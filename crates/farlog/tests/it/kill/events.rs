@@ -6,6 +6,7 @@ use std::time::Duration;
 use farlog_client::TopicPartition;
 use farlog_testkit::history::batch::{Codec, Stamp};
 use farlog_testkit::history::generator::TopicKind;
+use farlog_testkit::history::orchestrator::LinkFile;
 use farlog_testkit::history::orchestrator::script::Side;
 use farlog_testkit::history::reader::read_partition;
 use farlog_wire::messages::alter_client_quotas_request::{
@@ -120,6 +121,31 @@ async fn record_too_large_for_the_mirror_arrives_in_the_end() {
     history.same(&topic, 0).await;
 }
 
+/// A record larger than a segment of the mirror, which no other limit lets in: said by name, and
+/// gone on with once an operator has raised that limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn record_larger_than_a_segment_stops_the_partition_by_name() {
+    let mut history =
+        History::with("segment", |link| link.field("config-sync: { enabled: false }")).await;
+    let topic = history.topic("orders");
+    history.source.create_topic(&topic, 1, &[("max.message.bytes", "4000000")]).await.unwrap();
+    let small = [("segment.bytes", "1048576"), ("max.message.bytes", "4000000")];
+    history.target.create_topic(&topic, 1, &small).await.unwrap();
+    history.append(&topic, 0, 0, 10).await;
+    let mut large = records(&topic, 0, 10, 1, now_ms());
+    large[0].headers = vec![("large".into(), Some(vec![7; 2_000_000].into()))];
+    history.append_records(&topic, 0, &large, Codec::NONE).await;
+    history.append(&topic, 0, 11, 10).await;
+    history.start(0).await;
+    let said = history.until_state(&topic, 0, "stopped-too-large").await;
+    let why = said["why"].as_str().unwrap();
+    let expected = format!("is larger than a segment of target topic {topic}; raise segment.bytes");
+    assert!(why.contains("a batch of 2000") && why.contains(&expected), "{why}");
+    assert_eq!(history.target.log_end(&topic, 0).await.unwrap(), 10, "nothing may be left out");
+    history.target.alter_topic(&topic, &[("segment.bytes", Some("8388608"))]).await.unwrap();
+    history.same(&topic, 0).await;
+}
+
 /// Quotas on both sides slow the link down and do nothing worse.
 #[tokio::test(flavor = "multi_thread")]
 async fn quotas_slow_the_link_down_and_lose_nothing() {
@@ -169,6 +195,21 @@ async fn second_instance_by_mistake_waits() {
         generator.step().await.unwrap();
     }
     history.verdict(&mut generator).await;
+}
+
+/// An instance with a name waits for the lease of one of its name that it may have replaced; but
+/// not when there never was one.
+#[tokio::test(flavor = "multi_thread")]
+async fn first_instance_of_a_link_waits_for_nobody() {
+    let long = super::fixture::PATIENCE * 2;
+    let lease = |link: LinkFile| LinkFile { session_timeout: long, ..link };
+    let mut history = History::with("first", lease).await;
+    let topic = history.topic("orders");
+    history.source.create_topic(&topic, 1, &[("retention.ms", "-1")]).await.unwrap();
+    let old = records(&topic, 0, 0, 20, now_ms() - OLD_MS);
+    history.append_records(&topic, 0, &old, Codec::NONE).await;
+    history.start(0).await;
+    history.same(&topic, 0).await;
 }
 
 /// A record two hours ahead of the target's clock does not block the partition.

@@ -22,7 +22,7 @@ use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep};
 
 /// Nothing that a test waits for takes this long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The program under test.
 pub(super) const FARLOG: &str = env!("CARGO_BIN_EXE_farlog");
@@ -45,7 +45,7 @@ pub(super) struct History {
     scratch: Scratch,
 }
 
-pub(super) fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
@@ -264,7 +264,7 @@ impl Drop for History {
 }
 
 /// Named records, all of one millisecond after the other.
-pub(super) fn records(
+pub(crate) fn records(
     topic: &str,
     partition: i32,
     first: u64,

@@ -2,6 +2,6 @@
 //! record by record afterwards. `docs/kill-tests.md` says what is covered.
 
 mod events;
-mod fixture;
+pub(crate) mod fixture;
 mod hazards;
 mod random;

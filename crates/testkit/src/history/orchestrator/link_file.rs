@@ -60,8 +60,8 @@ impl LinkFile {
                  topic-prefixes: [\"{}\"]\n    \
                  refresh-interval: 1s\n    \
                  session-timeout: {}ms\n",
-            self.source,
-            self.target,
+            servers(&self.source),
+            servers(&self.target),
             self.name,
             self.topic_prefix,
             self.session_timeout.as_millis(),
@@ -92,4 +92,9 @@ impl LinkFile {
         let environment = vec![("FARLOG_LOG".into(), "info".into())];
         Ok(Command { program: program.to_owned(), arguments: Arc::new(arguments), environment })
     }
+}
+
+/// `host:port,…` as it stands between the quotes of a list.
+fn servers(bootstrap: &str) -> String {
+    bootstrap.replace(',', "\", \"")
 }

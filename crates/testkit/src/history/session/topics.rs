@@ -32,6 +32,20 @@ impl Session {
         partitions: i32,
         configs: &[(&str, &str)],
     ) -> Result<(), HistoryError> {
+        self.create_replicated_topic(topic, partitions, 1, configs).await
+    }
+
+    /// Creates a topic of several replicas, and waits until each partition has a leader.
+    ///
+    /// # Errors
+    /// When it exists, or Kafka refuses a config or the number of replicas.
+    pub async fn create_replicated_topic(
+        &self,
+        topic: &str,
+        partitions: i32,
+        replicas: i16,
+        configs: &[(&str, &str)],
+    ) -> Result<(), HistoryError> {
         let configs = configs.iter().map(|(name, value)| CreatableTopicConfig {
             name: (*name).to_owned(),
             value: Some((*value).to_owned()),
@@ -40,7 +54,7 @@ impl Session {
             topics: vec![CreatableTopic {
                 name: topic.to_owned(),
                 num_partitions: partitions,
-                replication_factor: 1,
+                replication_factor: replicas,
                 configs: configs.collect(),
                 ..CreatableTopic::default()
             }],
