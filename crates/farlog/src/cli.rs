@@ -65,7 +65,7 @@ pub enum Command {
     ///
     /// Clients connect to it as to Apache Kafka. What it does not serve it refuses as unsupported.
     #[command(after_help = Outcome::help())]
-    Broker(broker::BrokerArguments),
+    Broker(Box<broker::BrokerArguments>),
     /// Read a settings file and report every mistake in it; nothing is contacted.
     Check(check::CheckArguments),
     /// Print the JSON Schema of farlog.yaml, for editors.

@@ -64,7 +64,7 @@ impl DiskLogs {
             return Err(AppendError::Overlap { id, base_offset, end_offset });
         }
         let waiting_bytes_max = self.shared.waiting_bytes_max();
-        if waiting_bytes >= waiting_bytes_max && state.refusal.is_none() {
+        if waiting_bytes >= waiting_bytes_max && state.refused().is_none() {
             return Err(AppendError::Busy { waiting_bytes, waiting_bytes_max });
         }
         let (next_offset, bytes) = (batch.next_offset, batch.bytes.len() as u64);
@@ -82,6 +82,10 @@ impl DiskLogs {
 
     pub(crate) async fn settle(&self) {
         self.shared.settle().await;
+    }
+
+    pub(crate) async fn refusal(&self) -> StoreError {
+        self.shared.refusal().await
     }
 
     pub(crate) fn extent(&self, id: LogId) -> Option<Extent> {
@@ -195,7 +199,7 @@ impl DiskLogs {
         incarnation: u64,
         change: Change,
     ) -> Result<Durable, StoreError> {
-        if let Some(why) = &state.refusal {
+        if let Some(why) = state.refused() {
             return Err(why.clone());
         }
         let (done, durable) = oneshot::channel();

@@ -19,6 +19,15 @@ pub enum StoreError {
         /// What the system said.
         why: String,
     },
+    /// The disk is full or the bucket does not answer; it is tried again, and when it works the
+    /// store takes changes again.
+    #[error("cannot {what} at the moment: {why}")]
+    Unavailable {
+        /// What is being done, with its file or object.
+        what: String,
+        /// What the system said.
+        why: String,
+    },
     /// The store was closed meanwhile.
     #[error("the store is closed")]
     Closed,

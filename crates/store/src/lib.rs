@@ -9,7 +9,6 @@
 //! thread that syncs everything waiting at once. `logs` knows where every batch is, `queue` is what
 //! stands between those who append and the one who writes, `recover` reads it all again at start.
 
-#[cfg(feature = "cloud")]
 mod bucket;
 mod chance;
 mod disk_logs;
@@ -32,11 +31,10 @@ mod segment;
 mod store;
 mod wal;
 
-#[cfg(feature = "cloud")]
 pub use bucket::BucketError;
 pub use error::{AppendError, ReadError, RewriteError, StoreError};
 pub use extent::{Batch, Checkpoint, Extent, LogId, RecoveredLog, SegmentFacts};
 pub use objects::ObjectPlace;
-pub use options::{OpenError, Recovery, RecoveryReport, StoreOptions};
+pub use options::{LogPlace, OpenError, Recovery, RecoveryReport, StoreOptions};
 pub use rewrite::Rewrite;
 pub use store::{Durable, Store};

@@ -39,12 +39,17 @@ pub(crate) const INDEX_CACHE_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) const OBJECT_ATTEMPTS_MAX: usize = 8;
 
 /// How often a cloud's client tries one request by itself; each is one of the attempts above.
-#[cfg(feature = "cloud")]
 pub(crate) const REQUEST_ATTEMPTS_MAX: usize = 4;
 
 /// After which a cloud's client does not try a request again by itself.
-#[cfg(feature = "cloud")]
 pub(crate) const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long one request for the write-ahead log may take.
+pub(crate) const LOG_REQUEST_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// After which a connection that the write-ahead log has not used is not used again: between two
+/// requests nobody would see that the other side has closed it.
+pub(crate) const LOG_CONNECTION_IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// Between the first two attempts; then twice as long each time.
 pub(crate) const OBJECT_PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -57,6 +62,19 @@ pub(crate) const MANIFEST_ATTEMPTS_MAX: usize = 8;
 
 /// Between two looks at whether anything is to be moved or deleted, if nothing happens.
 pub(crate) const MOVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The first chunk of a write-ahead log in a bucket.
+pub(crate) const CHUNK_FIRST: u64 = 1;
+
+/// Chunks of a write-ahead log in a bucket that are read at the same time.
+pub(crate) const CHUNKS_AT_A_TIME: usize = 32;
+
+/// Chunks that one file of a write-ahead log in a bucket consists of at most; whoever opens the
+/// store reads each of them.
+pub(crate) const CHUNKS_PER_FILE_MAX: u64 = 2048;
+
+/// Complete files of a write-ahead log in a bucket; beyond them the oldest are moved.
+pub(crate) const BUCKET_LOG_FILES_MAX: usize = 3;
 
 /// Bytes that memory needs for a batch besides its own.
 pub(crate) const BATCH_OVERHEAD_BYTES: usize = 128;

@@ -298,12 +298,12 @@ impl Logs {
 
     /// The first file that stays when the log is to be at most so long: all before it are to be
     /// moved. Those at the front that hold nothing any more always are; the newest never is.
-    pub(crate) fn first_to_stay(&self, log_bytes_max: u64) -> Option<u64> {
+    pub(crate) fn first_to_stay(&self, log_bytes_max: u64, log_files_max: usize) -> Option<u64> {
         let complete = self.files.len().checked_sub(1)?;
         let unneeded = self.files.values().take(complete).take_while(|file| file.pieces == 0);
         let mut leaving = unneeded.count();
         let bytes = |skip| self.files.values().take(complete).skip(skip).map(|file| file.bytes);
-        if self.move_all {
+        if self.move_all || complete - leaving > log_files_max {
             leaving = complete;
         } else if bytes(leaving).sum::<u64>() > log_bytes_max {
             // More than one at a time, so that small parts of logs become one larger one.

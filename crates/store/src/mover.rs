@@ -9,21 +9,23 @@ mod build;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use self::build::Builder;
 use crate::error::{RewriteError, StoreError};
 use crate::extent::LogId;
 use crate::limits::{MOVE_INTERVAL, OBJECT_PAUSE_MIN};
 use crate::logs::Log;
-use crate::objects::{self, ObjectError, Objects};
+use crate::objects::{self, Made, ObjectError, Objects};
 use crate::queue::Shared;
 use crate::rewrite::Rewritten;
 use crate::segment::manifest::{Manifest, ManifestLog};
 use crate::segment::section::{ObjectName, Section};
+use crate::wal::bucket_disk::{BucketLog, FromStart};
+use crate::wal::chain::ChainError;
+use crate::wal::chunk::CHUNK_OVERHEAD_BYTES;
 use crate::wal::disk;
 use crate::wal::file_name::FileName;
 use crate::wal::head;
@@ -40,6 +42,10 @@ pub(crate) struct MoverOptions {
     pub(crate) segment_bytes: usize,
     /// Of complete files, when the oldest are moved.
     pub(crate) log_bytes_max: u64,
+    /// Complete files, when they are moved.
+    pub(crate) log_files_max: usize,
+    /// If the log is in the bucket.
+    pub(crate) bucket_log: Option<Arc<BucketLog>>,
 }
 
 /// Moves.
@@ -53,6 +59,9 @@ pub(crate) struct Mover {
     epoch: u64,
     author: u64,
     log_from: u64,
+    chunk_from: u64,
+    /// Of files of the log that are not needed any more.
+    chunks_unneeded: Vec<RangeInclusive<u64>>,
     /// What the newest manifest names.
     named: BTreeSet<ObjectName>,
     /// What it does not name, and the one before it did, with its number.
@@ -83,6 +92,10 @@ pub(crate) enum MoveError {
     LogFile { name: FileName, why: String },
     #[error("manifest {number} is of epoch {epoch}, and ours is {ours}")]
     Fenced { number: u64, epoch: u64, ours: u64 },
+    #[error("the write-ahead log was taken over meanwhile: {0}")]
+    Overtaken(String),
+    #[error(transparent)]
+    Log(#[from] ChainError),
     #[error("{leaving_bytes} bytes were to be moved, and {moved_bytes} were")]
     Incomplete { leaving_bytes: u64, moved_bytes: u64 },
     #[error("manifest {0} is damaged")]
@@ -96,18 +109,24 @@ pub(crate) enum MoveError {
 /// # Errors
 /// [`MoveError::Fenced`] if somebody else has.
 pub(crate) async fn commit(objects: &Objects, manifest: &Manifest) -> Result<(), MoveError> {
-    let bytes = Bytes::from(manifest.encode());
-    if objects.create_manifest(manifest.number, bytes.clone()).await? {
-        return Ok(());
-    }
-    let there = objects.manifest_bytes(manifest.number).await?;
-    // An attempt that seemed to fail may have succeeded.
-    if there == bytes {
-        return Ok(());
-    }
     let (number, ours) = (manifest.number, manifest.epoch);
+    if let Made::Theirs(there) = objects.create_manifest(number, manifest.encode().into()).await? {
+        let theirs = Manifest::decode(&there).ok_or(MoveError::Damaged(number))?;
+        return Err(MoveError::Fenced { number, epoch: theirs.epoch, ours });
+    }
+    // Whoever took over long ago has deleted manifests of its own: the number being free proves
+    // nothing, if it was the newest one does.
+    match objects.manifest_after(number).await? {
+        Some(newer) => Err(fenced_by(objects, newer, ours).await?),
+        None => Ok(()),
+    }
+}
+
+/// That somebody else has made a manifest.
+async fn fenced_by(objects: &Objects, number: u64, ours: u64) -> Result<MoveError, MoveError> {
+    let there = objects.manifest_bytes(number).await?;
     let theirs = Manifest::decode(&there).ok_or(MoveError::Damaged(number))?;
-    Err(MoveError::Fenced { number, epoch: theirs.epoch, ours })
+    Ok(MoveError::Fenced { number, epoch: theirs.epoch, ours })
 }
 
 impl Mover {
@@ -119,7 +138,7 @@ impl Mover {
     ) -> Self {
         let sections = newest.logs.values().flat_map(|log| &log.sections);
         let named = sections.map(|section| section.object).collect();
-        let Manifest { number, epoch, author, log_from, .. } = *newest;
+        let Manifest { number, epoch, author, log_from, chunk_from, .. } = *newest;
         let (dropped, stray) = (Vec::new(), BTreeSet::new());
         Self {
             options,
@@ -129,6 +148,8 @@ impl Mover {
             epoch,
             author,
             log_from,
+            chunk_from,
+            chunks_unneeded: Vec::new(),
             named,
             dropped,
             stray,
@@ -189,7 +210,10 @@ impl Mover {
                 prepared?;
             }
         }
-        let Some(pending) = self.pending.as_ref() else { return self.delete().await };
+        let Some(pending) = self.pending.as_ref() else {
+            self.check_fence().await?;
+            return self.delete().await;
+        };
         commit(&self.objects, &pending.manifest).await?;
         let Some(Pending { manifest, moved, rewritten }) = self.pending.take() else {
             return Ok(());
@@ -210,8 +234,19 @@ impl Mover {
             if let Err(error) = disk::delete(&path) {
                 tracing::warn!(path = %path.display(), %error, "a log file cannot be deleted");
             }
+            let log = self.options.bucket_log.as_ref();
+            self.chunks_unneeded.extend(log.and_then(|log| log.forget(name.number)));
         }
         self.delete().await
+    }
+
+    /// Whoever writes nothing must learn in another way that it is not wanted any more.
+    async fn check_fence(&self) -> Result<(), MoveError> {
+        let next = self.number + 1;
+        if self.options.bucket_log.is_some() && self.objects.has_manifest(next).await? {
+            return Err(fenced_by(&self.objects, next, self.epoch).await?);
+        }
+        Ok(())
     }
 
     /// What is to replace parts of logs, as far as they are still as they were.
@@ -236,9 +271,10 @@ impl Mover {
         &mut self,
         rewritten: &[Rewritten],
     ) -> Result<Option<(Manifest, Vec<OfLog>)>, MoveError> {
-        let (name, leaving) = {
+        let (name, file, leaving) = {
             let mut state = self.shared.lock();
-            let Some(stay) = state.logs.first_to_stay(self.options.log_bytes_max) else {
+            let MoverOptions { log_bytes_max, log_files_max, .. } = self.options;
+            let Some(stay) = state.logs.first_to_stay(log_bytes_max, log_files_max) else {
                 return Ok(None);
             };
             let given_up = std::mem::take(&mut state.logs.sections_given_up);
@@ -248,9 +284,9 @@ impl Mover {
                 return Ok(None);
             }
             let Some(file) = state.logs.files.get(&stay) else { return Ok(None) };
-            (file.name, state.logs.leaving(stay))
+            (file.name, Arc::clone(&file.file), state.logs.leaving(stay))
         };
-        let head = self.head(name).await?;
+        let head = head(name, file).await?;
         let leaving_bytes: u64 = leaving.iter().map(|log| log.size_bytes).sum();
         let moved = self.write(Builder::new(leaving, self.options.segment_bytes)).await?;
         // The last moment to see it: the log's files are deleted next.
@@ -259,18 +295,6 @@ impl Mover {
             return Err(MoveError::Incomplete { leaving_bytes, moved_bytes });
         }
         Ok(Some((self.manifest(name, head, &moved, rewritten), moved)))
-    }
-
-    /// What the logs were when a file was begun.
-    async fn head(&self, name: FileName) -> Result<Marks, MoveError> {
-        let path = self.options.directory.join(name.to_string());
-        let reading = tokio::task::spawn_blocking(move || {
-            let file = File::open(path)?;
-            let bytes = file.metadata()?.len();
-            head::read(file, bytes, name)
-        });
-        let read: io::Result<_> = reading.await?;
-        read.map_err(|error| MoveError::LogFile { name, why: error.to_string() })
     }
 
     /// Writes the segments, one after the other.
@@ -325,12 +349,15 @@ impl Mover {
             }
         }
         drop(state);
+        let log = self.options.bucket_log.as_ref();
+        let chunk_from = log.and_then(|log| log.first_chunk(from.number)).unwrap_or_default();
         Manifest {
             number: self.number + 1,
             epoch: self.epoch,
             author: self.author,
             log_from: from.number,
             sequence: from.sequence,
+            chunk_from,
             incarnation_next: head.incarnation_next,
             logs,
         }
@@ -338,6 +365,7 @@ impl Mover {
 
     fn committed(&mut self, manifest: &Manifest) {
         (self.number, self.log_from) = (manifest.number, manifest.log_from);
+        self.chunk_from = manifest.chunk_from;
         let sections = manifest.logs.values().flat_map(|log| &log.sections);
         let named = sections.map(|section| section.object).collect();
         let before = std::mem::replace(&mut self.named, named);
@@ -355,6 +383,10 @@ impl Mover {
             self.objects.delete_segment(name).await?;
             self.stray.remove(&name);
             self.dropped.retain(|&(_, dropped)| dropped != name);
+        }
+        while let Some(chunks) = self.chunks_unneeded.last() {
+            self.objects.delete_chunks(chunks.clone()).await?;
+            self.chunks_unneeded.pop();
         }
         let old = self.number.saturating_sub(2);
         if old > self.deleted_until {
@@ -374,6 +406,25 @@ impl Mover {
                 self.objects.delete_manifest(number).await?;
             }
         }
+        if self.options.bucket_log.is_some() {
+            let listed = self.objects.chunks(0).await?;
+            let unneeded = listed.iter().filter(|chunk| {
+                // All but fences.
+                chunk.number < self.chunk_from && chunk.size_bytes > CHUNK_OVERHEAD_BYTES as u64
+            });
+            let unneeded: Vec<u64> = unneeded.map(|chunk| chunk.number).collect();
+            self.objects.delete_chunks(unneeded.into_iter()).await?;
+        }
         Ok(())
     }
+}
+
+/// What the logs were when a file was begun.
+async fn head(name: FileName, file: Arc<File>) -> Result<Marks, MoveError> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let bytes = file.metadata()?.len();
+        head::read(FromStart::new(file), bytes, name)
+    });
+    let read: io::Result<_> = reading.await?;
+    read.map_err(|error| MoveError::LogFile { name, why: error.to_string() })
 }

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
 
 use crate::limits::{OBJECT_ATTEMPTS_MAX, OBJECT_PAUSE_MAX, OBJECT_PAUSE_MIN};
 use crate::segment::section::ObjectName;
 
 const MANIFESTS: &str = "manifests";
 const SEGMENTS: &str = "segments";
+const CHUNKS: &str = "log";
 
 /// Where a store keeps what has left its write-ahead log.
 #[derive(Clone, Debug)]
@@ -27,6 +30,9 @@ pub enum ObjectPlace {
     Bucket {
         /// The bucket.
         store: Arc<dyn ObjectStore>,
+        /// The same for the write-ahead log, which has a runtime of its own: a client whose
+        /// connections belong to the other one would wait for it.
+        log_store: Arc<dyn ObjectStore>,
         /// What all names begin with; two stores never share one.
         prefix: String,
     },
@@ -39,6 +45,22 @@ pub(crate) struct Objects {
     prefix: Path,
 }
 
+/// What became of an object that can be made once.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// It is as it should be, though an earlier attempt may have made it.
+    Ours,
+    /// Somebody else has made another one.
+    Theirs(Bytes),
+}
+
+/// A chunk of a write-ahead log as it is listed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListedChunk {
+    pub(crate) number: u64,
+    pub(crate) size_bytes: u64,
+}
+
 /// An object could not be had, or made.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {what} object {object}: {source}")]
@@ -46,6 +68,13 @@ pub(crate) struct ObjectError {
     what: &'static str,
     object: Path,
     source: Error,
+}
+
+impl ObjectPlace {
+    /// A bucket whose client does not care which runtime it is used in.
+    pub fn bucket(store: Arc<dyn ObjectStore>, prefix: impl Into<String>) -> Self {
+        Self::Bucket { log_store: Arc::clone(&store), store, prefix: prefix.into() }
+    }
 }
 
 impl ObjectError {
@@ -58,6 +87,18 @@ impl Objects {
     /// # Errors
     /// What the system says if the directory cannot be made.
     pub(crate) fn open(place: &ObjectPlace, fsync: bool) -> Result<Self, String> {
+        Self::opened(place, fsync, false)
+    }
+
+    /// The same, for the write-ahead log and its own runtime.
+    ///
+    /// # Errors
+    /// What the system says if the directory cannot be made.
+    pub(crate) fn open_for_log(place: &ObjectPlace, fsync: bool) -> Result<Self, String> {
+        Self::opened(place, fsync, true)
+    }
+
+    fn opened(place: &ObjectPlace, fsync: bool, for_log: bool) -> Result<Self, String> {
         match place {
             ObjectPlace::Directory(directory) => {
                 std::fs::create_dir_all(directory).map_err(|error| error.to_string())?;
@@ -65,7 +106,8 @@ impl Objects {
                 let store = store.map_err(|error| error.to_string())?.with_fsync(fsync);
                 Ok(Self { store: Arc::new(store), prefix: Path::default() })
             }
-            ObjectPlace::Bucket { store, prefix } => {
+            ObjectPlace::Bucket { store, log_store, prefix } => {
+                let store = if for_log { log_store } else { store };
                 let prefix = Path::parse(prefix).map_err(|error| error.to_string())?;
                 Ok(Self { store: Arc::clone(store), prefix })
             }
@@ -84,22 +126,92 @@ impl Objects {
         self.path(SEGMENTS, &format!("{epoch:016x}-{number:016x}"))
     }
 
-    /// Makes a manifest; `false` if there is one of this number.
+    fn chunk(&self, number: u64) -> Path {
+        self.path(CHUNKS, &format!("{number:016x}"))
+    }
+
+    /// Makes a manifest, unless there is one of this number.
     pub(crate) async fn create_manifest(
         &self,
         number: u64,
         bytes: Bytes,
-    ) -> Result<bool, ObjectError> {
+    ) -> Result<Made, ObjectError> {
         let path = self.manifest(number);
-        let create = || {
-            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            self.store.put_opts(&path, PutPayload::from_bytes(bytes.clone()), options)
-        };
-        match retried("make", &path, create).await {
-            Ok(_) => Ok(true),
-            Err(ObjectError { source: Error::AlreadyExists { .. }, .. }) => Ok(false),
+        retried("make", &path, || self.create(&path, bytes.clone())).await
+    }
+
+    /// Makes a chunk of the write-ahead log, unless there is one of this number. Tried once.
+    pub(crate) async fn create_chunk(
+        &self,
+        number: u64,
+        bytes: Bytes,
+    ) -> Result<Made, ObjectError> {
+        let object = self.chunk(number);
+        let made = self.create(&object, bytes).await;
+        made.map_err(|source| ObjectError { what: "make", object, source })
+    }
+
+    /// As [`create_chunk`](Self::create_chunk), tried again for a while.
+    pub(crate) async fn create_chunk_patiently(
+        &self,
+        number: u64,
+        bytes: Bytes,
+    ) -> Result<Made, ObjectError> {
+        let path = self.chunk(number);
+        retried("make", &path, || self.create(&path, bytes.clone())).await
+    }
+
+    /// An attempt that seemed to fail may have succeeded, and the client may have made several of
+    /// them by itself: what is there already is ours if it is the same.
+    async fn create(&self, path: &Path, bytes: Bytes) -> Result<Made, Error> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.store.put_opts(path, PutPayload::from_bytes(bytes.clone()), options).await {
+            Ok(_) => Ok(Made::Ours),
+            Err(Error::AlreadyExists { .. }) => {
+                let there = self.store.get(path).await?.bytes().await?;
+                Ok(if there == bytes { Made::Ours } else { Made::Theirs(there) })
+            }
             Err(error) => Err(error),
         }
+    }
+
+    pub(crate) async fn chunk_bytes(&self, number: u64) -> Result<Bytes, ObjectError> {
+        let path = self.chunk(number);
+        retried("read", &path, || async { self.store.get(&path).await?.bytes().await }).await
+    }
+
+    /// All chunks from this one on, in order.
+    pub(crate) async fn chunks(&self, first: u64) -> Result<Vec<ListedChunk>, ObjectError> {
+        let after = first.checked_sub(1).map(|number| self.chunk(number));
+        let mut chunks: Vec<ListedChunk> = Vec::new();
+        for meta in self.list_after(CHUNKS, after.as_ref()).await? {
+            let number = meta.location.filename().map(|name| u64::from_str_radix(name, 16));
+            if let Some(Ok(number)) = number {
+                chunks.push(ListedChunk { number, size_bytes: meta.size });
+            }
+        }
+        chunks.sort_unstable_by_key(|chunk| chunk.number);
+        Ok(chunks)
+    }
+
+    /// Deletes chunks; those that are not there are no error.
+    pub(crate) async fn delete_chunks(
+        &self,
+        numbers: impl Iterator<Item = u64>,
+    ) -> Result<(), ObjectError> {
+        let paths: Vec<Path> = numbers.map(|number| self.chunk(number)).collect();
+        let delete = || async {
+            let paths = futures_util::stream::iter(paths.clone()).map(Ok).boxed();
+            let mut deleted = self.store.delete_stream(paths);
+            while let Some(outcome) = deleted.next().await {
+                match outcome {
+                    Ok(_) | Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        };
+        retried("delete", &self.prefix.clone().join(CHUNKS), delete).await
     }
 
     pub(crate) async fn manifest_bytes(&self, number: u64) -> Result<Bytes, ObjectError> {
@@ -114,6 +226,23 @@ impl Objects {
             names.iter().filter_map(|name| u64::from_str_radix(name, 16).ok()).collect();
         numbers.sort_unstable();
         Ok(numbers)
+    }
+
+    /// The number of the newest manifest after this one, if there is any.
+    pub(crate) async fn manifest_after(&self, number: u64) -> Result<Option<u64>, ObjectError> {
+        let listed = self.list_after(MANIFESTS, Some(&self.manifest(number))).await?;
+        let names = listed.iter().filter_map(|meta| meta.location.filename());
+        Ok(names.filter_map(|name| u64::from_str_radix(name, 16).ok()).max())
+    }
+
+    /// Whether there is a manifest of this number.
+    pub(crate) async fn has_manifest(&self, number: u64) -> Result<bool, ObjectError> {
+        let path = self.manifest(number);
+        match retried("look for", &path, || self.store.head(&path)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) async fn delete_manifest(&self, number: u64) -> Result<(), ObjectError> {
@@ -154,13 +283,27 @@ impl Objects {
     }
 
     async fn list(&self, kind: &str) -> Result<Vec<String>, ObjectError> {
+        let found = self.list_after(kind, None).await?;
+        Ok(found.iter().filter_map(|meta| meta.location.filename().map(str::to_owned)).collect())
+    }
+
+    async fn list_after(
+        &self,
+        kind: &str,
+        after: Option<&Path>,
+    ) -> Result<Vec<ObjectMeta>, ObjectError> {
         let prefix = self.prefix.clone().join(kind);
         let list = || async {
-            let found: Vec<_> = self.store.list(Some(&prefix)).try_collect().await?;
-            Ok(found)
+            let found = match after {
+                Some(after) => self.store.list_with_offset(Some(&prefix), after),
+                None => self.store.list(Some(&prefix)),
+            };
+            found.try_collect::<Vec<_>>().await
         };
-        let found = retried("list", &prefix, list).await?;
-        Ok(found.iter().filter_map(|meta| meta.location.filename().map(str::to_owned)).collect())
+        let mut found = retried("list", &prefix, list).await?;
+        // Not everything that speaks S3 knows how to begin in the middle.
+        found.retain(|meta| after.is_none_or(|after| meta.location > *after));
+        Ok(found)
     }
 
     async fn delete(&self, path: Path) -> Result<(), ObjectError> {

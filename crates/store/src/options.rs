@@ -1,16 +1,33 @@
 //! How a store is opened, and what is found then.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::extent::RecoveredLog;
 use crate::limits::{LOG_FILE_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::objects::ObjectPlace;
 
+/// Where the write-ahead log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogPlace {
+    /// In files of the store's directory.
+    Directory,
+    /// With the segments: nothing of the store is anywhere else, and it can be opened anywhere.
+    Bucket {
+        /// Between two writes to the bucket, unless very much waits: an acknowledgement takes as
+        /// long on average as half of it and the bucket together.
+        interval: Duration,
+    },
+}
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// Where the write-ahead log is; made if it is not there. One store at a time.
+    /// Where the write-ahead log is, or copies of what of it is in the bucket; made if it is not
+    /// there. One store at a time.
     pub directory: PathBuf,
+    /// Whether the write-ahead log is in that directory.
+    pub log_place: LogPlace,
     /// Whether what was appended counts as durable only when the disk says so. Without, it is
     /// durable when the system has it: it survives the process, but not the machine.
     pub fsync: bool,
@@ -25,6 +42,9 @@ pub struct StoreOptions {
     pub segment_bytes: usize,
     /// Bytes of the newest batches that are held in memory for readers.
     pub cache_bytes: usize,
+    /// How long the bucket may not take the write-ahead log, if that is where it is, before changes
+    /// are refused at once. What was taken waits for it in any case.
+    pub bucket_patience: Duration,
     /// Bytes that may wait to be written; appends beyond them are refused. See
     /// [`Store::room`](crate::Store::room).
     pub waiting_bytes_max: usize,
@@ -94,6 +114,14 @@ pub enum OpenError {
         /// Its number.
         number: u64,
     },
+    /// The write-ahead log of this store is in the other place.
+    #[error("the write-ahead log of this store is {there}, and is looked for {here}")]
+    LogElsewhere {
+        /// Where it is.
+        there: &'static str,
+        /// Where it should be by the options.
+        here: &'static str,
+    },
     /// Another store was opened in the same place of the bucket while this one was.
     #[error("another broker is opening this store: {by}")]
     Fenced {
@@ -117,13 +145,31 @@ impl StoreOptions {
         let objects = ObjectPlace::Directory(directory.join("objects"));
         Self {
             directory,
+            log_place: LogPlace::Directory,
             fsync: true,
             log_file_bytes: 64 * 1024 * 1024,
             log_bytes_max: 256 * 1024 * 1024,
             objects,
             segment_bytes: 16 * 1024 * 1024,
             cache_bytes: 64 * 1024 * 1024,
+            bucket_patience: Duration::from_secs(10),
             waiting_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+
+    /// With the defaults, and nothing in this directory that has to survive.
+    pub fn in_bucket(
+        directory: impl Into<PathBuf>,
+        objects: ObjectPlace,
+        interval: Duration,
+    ) -> Self {
+        Self {
+            log_place: LogPlace::Bucket { interval },
+            objects,
+            // Whoever opens the store reads all of the log.
+            log_file_bytes: 16 * 1024 * 1024,
+            log_bytes_max: 32 * 1024 * 1024,
+            ..Self::new(directory)
         }
     }
 

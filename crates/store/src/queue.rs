@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -37,6 +38,8 @@ pub(crate) struct State {
     pub(crate) waiting_bytes: usize,
     /// Why nothing is taken any more.
     pub(crate) refusal: Option<StoreError>,
+    /// Why nothing is taken for the time being.
+    unavailable: Option<StoreError>,
     /// To be made part of the next manifest.
     pub(crate) rewritten: Vec<Rewritten>,
     /// Objects of rewrites that no manifest names yet, or ever will.
@@ -103,6 +106,18 @@ impl Waiting {
     }
 }
 
+impl State {
+    /// Why nothing is taken.
+    pub(crate) fn refused(&self) -> Option<&StoreError> {
+        self.refusal.as_ref().or(self.unavailable.as_ref())
+    }
+
+    /// Whether more would not fit into one write.
+    fn is_enough(&self) -> bool {
+        self.waiting_bytes >= GROUP_BYTES_MAX || self.waiting.len() >= GROUP_ENTRIES_MAX
+    }
+}
+
 impl Shared {
     pub(crate) fn new(logs: Logs, waiting_bytes_max: usize) -> Self {
         let state = State {
@@ -110,6 +125,7 @@ impl Shared {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             refusal: None,
+            unavailable: None,
             rewritten: Vec::new(),
             unnamed: Vec::new(),
             object_next: 1,
@@ -127,10 +143,10 @@ impl Shared {
 
     /// Puts a change behind all others. The caller has seen that nothing is refused.
     pub(crate) fn push(&self, state: &mut State, waiting: Waiting) {
+        let was = (state.waiting.is_empty(), state.is_enough());
         state.waiting_bytes += waiting.bytes();
-        let was_empty = state.waiting.is_empty();
         state.waiting.push_back(waiting);
-        if was_empty {
+        if was.0 || state.is_enough() != was.1 {
             self.work.notify_one();
         }
     }
@@ -148,7 +164,7 @@ impl Shared {
             notified.as_mut().enable();
             {
                 let state = self.lock();
-                if state.waiting_bytes < self.waiting_bytes_max || state.refusal.is_some() {
+                if state.waiting_bytes < self.waiting_bytes_max || state.refused().is_some() {
                     return;
                 }
             }
@@ -156,15 +172,21 @@ impl Shared {
         }
     }
 
-    /// Blocks until something waits, and takes what can be written together; `None` when the store
-    /// is closed and nothing is left.
-    pub(crate) fn take_group(&self) -> Option<Vec<Waiting>> {
+    /// Blocks until something waits, and besides until `earliest` if it is not very much, and takes
+    /// what can be written together; `None` when the store is closed and nothing is left.
+    pub(crate) fn take_group(&self, earliest: Option<Instant>) -> Option<Vec<Waiting>> {
         let mut state = self.lock();
         while state.waiting.is_empty() {
             if state.closing {
                 return None;
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let left = earliest.map(|at| at.saturating_duration_since(Instant::now()));
+        if let Some(left) = left.filter(|left| !left.is_zero()) {
+            let waits = |state: &mut State| !state.closing && !state.is_enough();
+            let waited = self.work.wait_timeout_while(state, left, waits);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let mut bytes = 0;
         let fits = |waiting: &&Waiting| {
@@ -211,8 +233,45 @@ impl Shared {
         for waiting in refused {
             answer(waiting, Err(why.clone()));
         }
+        self.work.notify_one();
         self.room.notify_waiters();
         self.passed();
+    }
+
+    /// Nothing more is taken for the time being, or it is again.
+    pub(crate) fn unavailable(&self, why: Option<StoreError>) {
+        self.lock().unavailable = why;
+        self.room.notify_waiters();
+    }
+
+    /// The writer waits before it tries again.
+    ///
+    /// # Errors
+    /// Why there is no use in that any more.
+    pub(crate) fn pause(&self, pause: Duration) -> Result<(), StoreError> {
+        let waits = |state: &mut State| state.refusal.is_none();
+        let waited = self.work.wait_timeout_while(self.lock(), pause, waits);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.refusal.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether nobody has taken the log away, and nothing is wrong with it.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self.lock().refusal, None | Some(StoreError::Closed))
+    }
+
+    /// Resolves when nothing is taken any more, and says why.
+    pub(crate) async fn refusal(&self) -> StoreError {
+        let mut passes = self.passes.subscribe();
+        loop {
+            passes.borrow_and_update();
+            if let Some(why) = self.lock().refusal.clone() {
+                return why;
+            }
+            if passes.changed().await.is_err() {
+                return StoreError::Closed;
+            }
+        }
     }
 
     /// A file is complete and the next one begun.

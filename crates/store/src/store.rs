@@ -133,6 +133,15 @@ impl Store {
         }
     }
 
+    /// Resolves when nothing will ever be taken any more, and says why: another broker has taken
+    /// over, or nobody knows what is on disk. It never resolves for a store in memory.
+    pub async fn refusal(&self) -> StoreError {
+        match &self.logs {
+            Backend::Memory(_) => std::future::pending().await,
+            Backend::Disk(logs) => logs.refusal().await,
+        }
+    }
+
     /// From where to where a log reaches; `None` if there is none of this name.
     pub fn extent(&self, id: LogId) -> Option<Extent> {
         match &self.logs {

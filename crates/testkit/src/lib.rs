@@ -1,6 +1,6 @@
 //! Real servers and foreign clients for tests and benches: Apache Kafka and MirrorMaker 2 as
-//! child processes, Kafka's own tools, kcat, small Java clients, and a TCP proxy that misbehaves on
-//! order.
+//! child processes, Kafka's own tools, kcat, small Java clients, a bucket, and a TCP proxy that
+//! misbehaves on order.
 //!
 //! Everything here blocks the calling thread (a broker takes about two seconds to start) and none
 //! of it needs a tokio runtime: an async test uses `#[tokio::test(flavor = "multi_thread")]` so
@@ -9,6 +9,7 @@
 //! No process outlives the test binary that started it, however that ends (see [`process`]), and
 //! no directory either, unless the test failed: then its logs stay, and the path is printed.
 
+pub mod bucket;
 pub mod clients;
 pub mod history;
 pub mod jars;

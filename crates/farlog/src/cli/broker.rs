@@ -1,16 +1,17 @@
 //! `farlog broker`: one embedded cluster, until a signal.
 
+mod store;
 mod ways_in;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use clap::Args;
 use farlog_broker::{Broker, BrokerOptions, BrokerSettings};
-use farlog_store::{OpenError, RecoveredLog, Store, StoreOptions};
+use farlog_store::StoreError;
 use indicatif::MultiProgress;
 use tokio::sync::watch;
 
+use self::store::{Opened, StoreArguments};
 use super::Outcome;
 use super::logging::LoggingArguments;
 use crate::app::signals;
@@ -22,13 +23,9 @@ pub struct BrokerArguments {
     /// Listeners and who may use them.
     #[command(flatten)]
     pub ways_in: WaysIn,
-    /// Where records are kept; without it they end with the process.
-    #[arg(long, value_name = "DIRECTORY")]
-    pub data: Option<PathBuf>,
-    /// Acknowledge when the system has the records, not when the disk has them: they survive a
-    /// kill of the process, but not of the machine. Kafka's default is the same.
-    #[arg(long, requires = "data")]
-    pub no_fsync: bool,
+    /// Where records are kept.
+    #[command(flatten)]
+    pub store: StoreArguments,
     /// The broker's id.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(i32).range(0..))]
@@ -75,14 +72,15 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
             return Ok(Outcome::Usage);
         }
     };
-    let (store, recovered) = match open_store(arguments).await {
+    // The last one is dropped first.
+    let Opened { recovered, scratch: _scratch, store } = match arguments.store.open().await {
         Ok(opened) => opened,
         Err(error) => {
             writeln!(io::stderr(), "error: {error}")?;
-            return Ok(Outcome::Machine);
+            return Ok(error.outcome());
         }
     };
-    let options = BrokerOptions { store, recovered, ..options };
+    let options = BrokerOptions { store: store.clone(), recovered, ..options };
     let broker = match Broker::open(options).await {
         Ok(broker) => broker,
         Err(error) => {
@@ -92,14 +90,7 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
     };
     let handle = broker.handle();
     let (address, cluster_id) = (handle.address(), handle.cluster_id());
-    match &arguments.data {
-        Some(data) => {
-            tracing::info!("cluster {cluster_id} at {address}, data in {}", data.display())
-        }
-        None => {
-            tracing::info!("cluster {cluster_id} at {address}; records are kept in memory only")
-        }
-    }
+    tracing::info!("cluster {cluster_id} at {address}; {}", arguments.store.place());
     for address in handle.addresses() {
         writeln!(io::stdout(), "{address}")?;
     }
@@ -111,6 +102,12 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
             if let Err(error) = ended {
                 tracing::error!(%error, "the broker failed");
             }
+            return Ok(Outcome::Failed);
+        }
+        why @ StoreError::Fenced { .. } = store.refusal() => {
+            // Clients look for the other one when their connections end.
+            serving.abort();
+            writeln!(io::stderr(), "error: {why}")?;
             return Ok(Outcome::Failed);
         }
     }
@@ -134,24 +131,6 @@ fn options(arguments: &BrokerArguments) -> Result<BrokerOptions, String> {
         auto_create_topics: !arguments.no_auto_create_topics,
         ..BrokerOptions::in_memory(ways_in.first_address())
     })
-}
-
-async fn open_store(arguments: &BrokerArguments) -> Result<(Store, Vec<RecoveredLog>), OpenError> {
-    let Some(data) = &arguments.data else { return Ok((Store::in_memory(), Vec::new())) };
-    let options = StoreOptions { fsync: !arguments.no_fsync, ..StoreOptions::new(data) };
-    let (store, found) = Store::open(options).await?;
-    let report = found.report;
-    tracing::info!(
-        logs = found.logs.len(),
-        files = report.log_files,
-        bytes = report.log_bytes,
-        entries = report.entries,
-        torn_bytes = report.torn_bytes,
-        was_closed = report.was_closed,
-        "what was found in {}",
-        data.display()
-    );
-    Ok((store, found.logs))
 }
 
 fn settings(set: &[String]) -> Result<BrokerSettings, String> {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
-use crate::wal::disk::{Disk, LogFile, SystemDisk};
+use crate::wal::disk::{Disk, LogFile, SystemDisk, WriteError};
 use crate::{AppendError, Batch, LogId, Store, StoreError, StoreOptions};
 
 const LOG: LogId = LogId { topic: [1; 16], partition: 0 };
@@ -49,11 +49,15 @@ impl LogFile for FailingFile {
         self.file.write_all(parts)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&mut self) -> Result<(), WriteError> {
         if self.disk.broken.load(Ordering::SeqCst) {
-            return Err(io::Error::other("Input/output error"));
+            return Err(WriteError::Lasting(io::Error::other("Input/output error")));
         }
         self.file.sync()
+    }
+
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        self.file.cut(bytes)
     }
 }
 
@@ -73,25 +77,55 @@ async fn open(place: &Path) -> (Store, Arc<FailingDisk>) {
 }
 
 #[tokio::test]
-async fn nothing_is_acknowledged_after_a_full_disk() {
+async fn a_full_disk_is_waited_for() {
     let place = tempfile::tempdir().unwrap();
     let (store, disk) = open(place.path()).await;
     store.create(LOG, 0).await.unwrap();
     store.append(LOG, batch(0)).unwrap().await.unwrap();
     disk.full.store(true, Ordering::SeqCst);
-    let error = store.append(LOG, batch(1)).unwrap().await.unwrap_err();
-    assert!(error.to_string().contains("no storage space"), "{error}");
-    // Room again: too late, readers may have been told otherwise.
-    disk.full.store(false, Ordering::SeqCst);
-    let refused = store.append(LOG, batch(2)).unwrap_err();
-    assert!(matches!(refused, AppendError::Store(StoreError::Failed { .. })), "{refused}");
-    assert!(store.create(LogId { topic: [2; 16], ..LOG }, 0).await.is_err());
+    let taken = store.append(LOG, batch(1)).unwrap();
+    let refused = loop {
+        // Until the writer has met the full disk, changes are taken as ever.
+        match store.append(LOG, batch(store.extent(LOG).unwrap().end_offset)) {
+            Ok(_) => tokio::task::yield_now().await,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, AppendError::Store(StoreError::Unavailable { .. })), "{refused}");
+    assert!(refused.to_string().contains("no storage space"), "{refused}");
     assert!(store.trim(LOG, 1).await.is_err());
-    assert!(store.remove(LOG).await.is_err());
     assert_eq!(store.read(LOG, 0, 1000, true).await.unwrap(), batch(0).bytes);
     assert_eq!(store.extent(LOG).unwrap().durable_end_offset, 1);
     store.room().await;
+    disk.full.store(false, Ordering::SeqCst);
+    taken.await.unwrap();
+    let end = store.extent(LOG).unwrap().end_offset;
+    let all: Vec<u8> = (0..end).flat_map(|at| batch(at).bytes).collect();
+    loop {
+        let next = store.append(LOG, batch(store.extent(LOG).unwrap().end_offset));
+        if let Ok(durable) = next {
+            durable.await.unwrap();
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
     drop(store);
+    let (store, recovery) = Store::open(StoreOptions::new(place.path())).await.unwrap();
+    assert_eq!(recovery.report.torn_bytes, 0);
+    let found = store.read(LOG, 0, 1 << 20, true).await.unwrap();
+    assert!(found.starts_with(&all) && found.len() == all.len() + batch(end).bytes.len());
+}
+
+#[tokio::test]
+async fn a_store_with_a_full_disk_can_be_closed() {
+    let place = tempfile::tempdir().unwrap();
+    let (store, disk) = open(place.path()).await;
+    store.create(LOG, 0).await.unwrap();
+    store.append(LOG, batch(0)).unwrap().await.unwrap();
+    disk.full.store(true, Ordering::SeqCst);
+    let taken = store.append(LOG, batch(1)).unwrap();
+    drop(store);
+    assert!(matches!(taken.await, Err(StoreError::Closed)));
     let (store, recovery) = Store::open(StoreOptions::new(place.path())).await.unwrap();
     assert!(recovery.report.torn_bytes > 0);
     assert_eq!(store.read(LOG, 0, 1000, true).await.unwrap(), batch(0).bytes);
@@ -136,9 +170,13 @@ impl LogFile for SlowFile {
         self.1.write_all(parts)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&mut self) -> Result<(), WriteError> {
         drop(self.0.blocking_lock());
         self.1.sync()
+    }
+
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        self.1.cut(bytes)
     }
 }
 

@@ -17,7 +17,10 @@ use crate::wal::marks::Mark;
 const MAGIC: u64 = u64::from_be_bytes(*b"farlogmf");
 
 /// Of this format; stored, so a change of the format is a new number.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// Of the format before: without chunks.
+const VERSION_WITHOUT_CHUNKS: u32 = 1;
 
 /// A store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +35,9 @@ pub(crate) struct Manifest {
     pub(crate) log_from: u64,
     /// Of the first entry of that file.
     pub(crate) sequence: u64,
+    /// The first chunk of the write-ahead log that is needed, if it is in the bucket; 0 if it is in
+    /// files.
+    pub(crate) chunk_from: u64,
     /// As of the beginning of that file.
     pub(crate) incarnation_next: u64,
     /// As of the beginning of that file.
@@ -52,8 +58,9 @@ impl Manifest {
         let mut out = Vec::new();
         out.extend_from_slice(&MAGIC.to_be_bytes());
         out.extend_from_slice(&VERSION.to_be_bytes());
-        let Self { number, epoch, author, log_from, sequence, incarnation_next, .. } = self;
-        let numbers = [number, epoch, author, log_from, sequence, incarnation_next];
+        let Self { number, epoch, author, log_from, sequence, chunk_from, .. } = self;
+        let numbers =
+            [number, epoch, author, log_from, sequence, &self.incarnation_next, chunk_from];
         numbers.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()));
         write_count(&mut out, self.logs.len());
         for (&id, log) in &self.logs {
@@ -82,9 +89,14 @@ impl Manifest {
             return None;
         }
         let mut fields = Fields::new(bytes);
-        if fields.u64()? != MAGIC || fields.u32()? != VERSION {
+        if fields.u64()? != MAGIC {
             return None;
         }
+        let has_chunks = match fields.u32()? {
+            VERSION => true,
+            VERSION_WITHOUT_CHUNKS => false,
+            _ => return None,
+        };
         let mut manifest = Self {
             number: fields.u64()?,
             epoch: fields.u64()?,
@@ -92,6 +104,7 @@ impl Manifest {
             log_from: fields.u64()?,
             sequence: fields.u64()?,
             incarnation_next: fields.u64()?,
+            chunk_from: if has_chunks { fields.u64()? } else { 0 },
             logs: BTreeMap::new(),
         };
         for _ in 0..fields.u32()? {

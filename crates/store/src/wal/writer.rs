@@ -4,13 +4,16 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::disk::{Disk, LogFile};
+use super::disk::{self, Disk, LogFile, WriteError};
 use super::entry::{Entry, Head, Place};
 use super::file_name::FileName;
 use super::marks::{Mark, Marks};
+use super::patience::{Patience, patiently};
 use crate::chance::fresh;
 use crate::error::StoreError;
+use crate::limits::OBJECT_ATTEMPTS_MAX;
 use crate::logs::LogFileState;
 use crate::piece::Stretch;
 use crate::queue::{Change, Shared, Waiting};
@@ -25,6 +28,12 @@ pub(crate) struct WriterOptions {
     pub(crate) directory: PathBuf,
     pub(crate) fsync: bool,
     pub(crate) log_file_bytes: u64,
+    /// Syncs of one file when the next one is begun.
+    pub(crate) log_file_syncs: u64,
+    /// Between the beginnings of two syncs, unless very much waits.
+    pub(crate) interval: Duration,
+    /// How long the log may not be writable before changes are refused meanwhile.
+    pub(crate) quiet: Duration,
     pub(crate) disk: Arc<dyn Disk>,
 }
 
@@ -36,6 +45,10 @@ pub(crate) struct Writer {
     position: u64,
     /// Of what the file begins with: grows with the number of logs.
     head_bytes: u64,
+    /// Of the file so far.
+    syncs: u64,
+    /// When the last one was begun.
+    synced_at: Option<Instant>,
     /// Of the next entry.
     sequence: u64,
     /// As of the last entry written.
@@ -93,16 +106,19 @@ impl Writer {
         shared: &Shared,
     ) -> Result<Self, StoreError> {
         let name = FileName { number, sequence, salt: fresh() as u32 };
-        let begun = begin_file(&options, name, &marks);
-        let (file, head_bytes, reader) = begun.map_err(|error| failed("begin", name, &error))?;
+        let patience = Patience { quiet: options.quiet, attempts_max: OBJECT_ATTEMPTS_MAX };
+        let begin = || begin_file(&options, name, &marks);
+        let (file, head_bytes, reader) =
+            patiently(shared, patience, &format!("begin log file {name}"), begin)?;
         let sequence = sequence + 1 + marks.logs.len() as u64;
         shared.rolled(None, LogFileState::new(name, reader, head_bytes));
-        Ok(Self { options, file, name, position: head_bytes, head_bytes, sequence, marks })
+        let (position, syncs, synced_at) = (head_bytes, 0, None);
+        Ok(Self { options, file, name, position, head_bytes, syncs, synced_at, sequence, marks })
     }
 
     /// Writes until the store is closed or something fails.
     pub(crate) fn run(mut self, shared: &Shared) {
-        while let Some(group) = shared.take_group() {
+        while let Some(group) = shared.take_group(self.next_sync()) {
             match self.write(shared, &group) {
                 Ok(entries) => shared.written(self.name.number, group, &entries),
                 Err(why) => {
@@ -112,20 +128,29 @@ impl Writer {
                 }
             }
         }
+        if !shared.is_ours() {
+            return;
+        }
         let mut last = Group::default();
         last.push(&Entry::Close, self.sequence, self.name.salt);
         // Without it the next start is as after a crash: everything is there all the same.
-        if let Err(error) = self.write_and_sync(&last) {
-            let why = failed("close", self.name, &error);
-            tracing::warn!(%why, "the log was not closed in order");
+        if let Err(why) = self.write_and_sync(&last) {
+            tracing::warn!(%why, "log file {} was not closed in order", self.name);
         }
+    }
+
+    /// The earliest time of the next sync.
+    fn next_sync(&self) -> Option<Instant> {
+        self.synced_at.map(|at| at + self.options.interval)
     }
 
     /// Makes a group durable and says where in the file each entry is.
     fn write(&mut self, shared: &Shared, group: &[Waiting]) -> Result<Vec<Stretch>, StoreError> {
         let wanted = group.iter().any(|waiting| matches!(waiting.change, Change::Roll));
         let written_bytes = self.position - self.head_bytes;
-        if written_bytes >= self.options.log_file_bytes || wanted && written_bytes > 0 {
+        let is_full = written_bytes >= self.options.log_file_bytes
+            || self.syncs >= self.options.log_file_syncs;
+        if is_full || wanted && written_bytes > 0 {
             self.roll(shared)?;
         }
         let mut together = Group::default();
@@ -145,18 +170,32 @@ impl Writer {
             position += bytes as u64;
         }
         if !together.entries.is_empty() {
-            self.write_and_sync(&together).map_err(|error| failed("write", self.name, &error))?;
+            self.write_patiently(shared, &together)?;
         }
         self.position = position;
         self.sequence += together.entries.len() as u64;
         Ok(entries)
     }
 
-    fn write_and_sync(&mut self, group: &Group<'_>) -> io::Result<()> {
+    fn write_patiently(&mut self, shared: &Shared, group: &Group<'_>) -> Result<(), StoreError> {
+        let patience = Patience { quiet: self.options.quiet, attempts_max: usize::MAX };
+        let mut is_first = true;
+        patiently(shared, patience, &format!("write log file {}", self.name), || {
+            if !std::mem::take(&mut is_first) {
+                self.file.cut(self.position)?;
+            }
+            self.write_and_sync(group)
+        })
+    }
+
+    fn write_and_sync(&mut self, group: &Group<'_>) -> Result<(), WriteError> {
+        self.synced_at = Some(Instant::now());
         group.write_to(&mut *self.file)?;
-        // Never tried again after an error: the system may have dropped what it could not write,
-        // and would say the next time that all is well.
-        if self.options.fsync { self.file.sync() } else { Ok(()) }
+        if self.options.fsync {
+            self.file.sync()?;
+        }
+        self.syncs += 1;
+        Ok(())
     }
 
     fn roll(&mut self, shared: &Shared) -> Result<(), StoreError> {
@@ -165,11 +204,13 @@ impl Writer {
             sequence: self.sequence,
             salt: fresh() as u32,
         };
-        let begun = begin_file(&self.options, name, &self.marks);
-        let (file, head_bytes, reader) = begun.map_err(|error| failed("begin", name, &error))?;
+        let patience = Patience { quiet: self.options.quiet, attempts_max: usize::MAX };
+        let begin = || begin_file(&self.options, name, &self.marks);
+        let (file, head_bytes, reader) =
+            patiently(shared, patience, &format!("begin log file {name}"), begin)?;
         let complete = (self.name.number, self.position);
         (self.file, self.name) = (file, name);
-        (self.position, self.head_bytes) = (head_bytes, head_bytes);
+        (self.position, self.head_bytes, self.syncs) = (head_bytes, head_bytes, 0);
         self.sequence += 1 + self.marks.logs.len() as u64;
         shared.rolled(Some(complete), LogFileState::new(name, reader, head_bytes));
         Ok(())
@@ -181,8 +222,10 @@ fn begin_file(
     options: &WriterOptions,
     name: FileName,
     marks: &Marks,
-) -> io::Result<(Box<dyn LogFile>, u64, File)> {
+) -> Result<(Box<dyn LogFile>, u64, File), WriteError> {
     let path = options.directory.join(name.to_string());
+    // Of an attempt that failed.
+    disk::delete(&path)?;
     let mut file = options.disk.create(&path)?;
     let mut head = Group::default();
     let count = u32::try_from(marks.logs.len()).map_err(io::Error::other)?;
@@ -193,14 +236,10 @@ fn begin_file(
         bytes += head.push(&mark, name.sequence, name.salt);
     }
     head.write_to(&mut *file)?;
+    let reader = File::open(&path)?;
     if options.fsync {
         file.sync()?;
-        options.disk.sync_directory(&options.directory)?;
+        options.disk.begun(&path)?;
     }
-    let reader = File::open(&path)?;
     Ok((file, bytes as u64, reader))
-}
-
-fn failed(what: &str, name: FileName, error: &io::Error) -> StoreError {
-    StoreError::Failed { what: format!("cannot {what} log file {name}"), why: error.to_string() }
 }

@@ -1,19 +1,27 @@
 //! A process that writes is killed: what it was told is durable is there afterwards.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use farlog_store::{Store, StoreOptions};
+use farlog_store::{LogPlace, ObjectPlace, Store, StoreOptions};
 
 use crate::batches::{batch, log, next_offset, read_all, rewrite};
 
 const DIRECTORY: &str = "FARLOG_STORE_CRASH_DIRECTORY";
+
+/// Of a log in the bucket; without it the log is in the directory.
+const BUCKET: &str = "FARLOG_STORE_CRASH_BUCKET";
 const LOGS: u8 = 3;
 const ROUNDS: usize = 20;
 
-fn options(directory: &Path) -> StoreOptions {
+fn options(directory: &Path, bucket: Option<&Path>) -> StoreOptions {
     let mut options = StoreOptions::new(directory);
+    if let Some(bucket) = bucket {
+        options.objects = ObjectPlace::Directory(bucket.to_owned());
+        options.log_place = LogPlace::Bucket { interval: Duration::from_millis(1) };
+    }
     options.log_file_bytes = 100_000;
     options.cache_bytes = 10_000;
     options.log_bytes_max = 150_000;
@@ -28,7 +36,9 @@ fn writer() {
     let Ok(directory) = std::env::var(DIRECTORY) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let (store, _) = Store::open(options(directory.as_ref())).await.unwrap();
+        let bucket = std::env::var_os(BUCKET);
+        let options = options(directory.as_ref(), bucket.as_deref().map(Path::new));
+        let (store, _) = Store::open(options).await.unwrap();
         let writers = (0..LOGS).map(|number| tokio::spawn(write(store.clone(), number)));
         for writer in writers.collect::<Vec<_>>() {
             writer.await.unwrap();
@@ -64,14 +74,30 @@ async fn write(store: Store, number: u8) {
 #[tokio::test]
 async fn what_was_acknowledged_survives_kill_9() {
     let place = tempfile::tempdir().unwrap();
+    kill_again_and_again(ROUNDS, |_| place.path().to_owned(), None).await;
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_the_machine_too_if_the_log_is_in_the_bucket() {
+    let place = tempfile::tempdir().unwrap();
+    // Nothing is found again but the bucket.
+    let machine = |round| place.path().join(format!("machine-{round}"));
+    let bucket = place.path().join("bucket");
+    kill_again_and_again(ROUNDS / 2, machine, Some(&bucket)).await;
+}
+
+async fn kill_again_and_again(
+    rounds: usize,
+    directory: impl Fn(usize) -> PathBuf,
+    bucket: Option<&Path>,
+) {
     let mut durable = [0; LOGS as usize];
-    for round in 0..ROUNDS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "crash::writer", "--ignored", "--nocapture"])
-            .env(DIRECTORY, place.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+    for round in 0..rounds {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "crash::writer", "--ignored", "--nocapture"]);
+        child.env(DIRECTORY, directory(2 * round)).stdout(Stdio::piped());
+        bucket.map(|bucket| child.env(BUCKET, bucket));
+        let mut child = child.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let kill_after = 1 + round * 37 % 400;
         let mut seen = 0;
@@ -90,12 +116,12 @@ async fn what_was_acknowledged_survives_kill_9() {
         }
         child.wait().unwrap();
         assert!(seen >= kill_after, "the writer ended by itself");
-        check(place.path(), &durable).await;
+        check(options(&directory(2 * round + 1), bucket), &durable).await;
     }
 }
 
-async fn check(directory: &Path, durable: &[i64]) {
-    let (store, recovery) = Store::open(options(directory)).await.unwrap();
+async fn check(options: StoreOptions, durable: &[i64]) {
+    let (store, recovery) = Store::open(options).await.unwrap();
     assert!(!recovery.report.was_closed);
     for (number, &durable) in durable.iter().enumerate() {
         let id = log(number as u8);

@@ -3,14 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod batches;
+mod bucket_log;
 mod crash;
 mod damage;
 mod figures;
 mod model;
 mod rewrite;
-#[cfg(feature = "cloud")]
 mod s3;
-#[cfg(feature = "cloud")]
-mod s3_server;
 mod segments;
 mod weather;

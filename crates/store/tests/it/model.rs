@@ -1,6 +1,10 @@
 //! Random histories on disk and in memory: both must give the same.
 
-use farlog_store::{Checkpoint, Store, StoreOptions};
+use std::sync::Arc;
+use std::time::Duration;
+
+use farlog_store::{Checkpoint, LogPlace, ObjectPlace, Store, StoreOptions};
+use object_store::memory::InMemory;
 use proptest::prelude::*;
 
 use crate::batches::{batch, log, next_offset, read_all, rewrite, small};
@@ -193,13 +197,18 @@ proptest! {
     fn disk_and_memory_agree(steps in steps(), cache_bytes in prop_oneof![
         Just(0_usize), Just(1500), Just(1 << 20)
     ], log_bytes_max in prop_oneof![Just(0_u64), Just(4000), Just(1 << 20)],
-    segment_bytes in prop_oneof![Just(1_usize), Just(2000), Just(1 << 20)]) {
+    segment_bytes in prop_oneof![Just(1_usize), Just(2000), Just(1 << 20)],
+    in_bucket in any::<bool>()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let directory = tempfile::tempdir().unwrap();
             let mut options = small(directory.path(), cache_bytes);
             options.log_bytes_max = log_bytes_max;
             options.segment_bytes = segment_bytes;
+            if in_bucket {
+                options.log_place = LogPlace::Bucket { interval: Duration::ZERO };
+                options.objects = ObjectPlace::bucket(Arc::new(InMemory::new()), "");
+            }
             let disk = Some(Store::open(options.clone()).await.unwrap().0);
             let mut pair = Pair { options, disk, memory: Store::in_memory() };
             for step in steps {

@@ -1,34 +1,31 @@
 //! A store over a bucket that speaks S3, with 503s and lost answers.
 
-use std::sync::atomic::Ordering;
-
 use farlog_store::{ObjectPlace, Store};
+use farlog_testkit::bucket::{Bucket, Weather};
 
 use crate::batches::{batch, log, read_all, small};
-use crate::s3_server::Server;
 
-fn place(server: &Server) -> ObjectPlace {
-    let settings = [
-        ("AWS_ENDPOINT", format!("http://{}", server.address)),
-        ("AWS_ALLOW_HTTP", "true".to_owned()),
-        ("AWS_REGION", "nowhere".to_owned()),
-        ("AWS_ACCESS_KEY_ID", "id".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "key".to_owned()),
+pub(crate) fn place(bucket: &Bucket) -> ObjectPlace {
+    let own = |(name, value): (&str, String)| (name.to_owned(), value);
+    let environment = [
+        ("AWS_ENDPOINT", "http://192.0.2.1".to_owned()),
         // Of somebody else's environment.
         ("BUCKET", "another".to_owned()),
     ];
-    let settings = settings.map(|(name, value)| (name.to_owned(), value));
-    ObjectPlace::from_address("s3://farlog/brokers/1", settings).unwrap()
+    let mut given = bucket.settings().map(own).to_vec();
+    given.push(own(("aws_timeout", "1s".to_owned())));
+    ObjectPlace::from_address("s3://farlog/brokers/1", environment.map(own), given).unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn segments_go_to_s3_and_come_back() {
-    let server = Server::start().await;
+    let bucket = Bucket::start(1).unwrap();
+    bucket.set_weather(Weather { hang: 0, ..Weather::bad(5) });
     let directory = tempfile::tempdir().unwrap();
     let mut options = small(directory.path(), 0);
     (options.log_bytes_max, options.segment_bytes) = (0, 20_000);
     options.log_file_bytes = 10_000;
-    options.objects = place(&server);
+    options.objects = place(&bucket);
     let mut expected = Vec::new();
     for round in 0..2 {
         let (store, _) = Store::open(options.clone()).await.unwrap();
@@ -41,18 +38,25 @@ async fn segments_go_to_s3_and_come_back() {
         store.settle().await;
         assert!(read_all(&store, log(1), 0, 4000).await == expected);
     }
-    let keys = server.state.keys();
+    let keys = bucket.keys();
     assert!(keys.iter().all(|key| key.starts_with("brokers/1/")), "{keys:?}");
     assert!(keys.iter().any(|key| key.contains("/segments/")), "{keys:?}");
-    assert!(server.state.faults.load(Ordering::SeqCst) >= 3);
+    assert!(bucket.faults().total() >= 3, "{:?}", bucket.faults());
 }
 
 #[test]
 fn an_address_that_is_no_bucket_is_refused() {
     for address in ["nonsense", "http://example.org/x", "ftp://example.org"] {
-        let refused = ObjectPlace::from_address(address, []).unwrap_err();
+        let refused = ObjectPlace::from_address(address, [], []).unwrap_err();
         assert!(refused.to_string().starts_with(address), "{refused}");
     }
-    let directory = ObjectPlace::from_address("file:///tmp/farlog", []).unwrap();
+    let directory = ObjectPlace::from_address("file:///tmp/farlog", [], []).unwrap();
     assert!(matches!(directory, ObjectPlace::Directory(path) if path.ends_with("tmp/farlog")));
+}
+
+#[test]
+fn a_setting_that_means_nothing_is_refused() {
+    let given = [("aws_endpiont".to_owned(), "http://127.0.0.1:1".to_owned())];
+    let refused = ObjectPlace::from_address("s3://farlog", [], given).unwrap_err();
+    assert!(refused.to_string().contains("aws_endpiont"), "{refused}");
 }

@@ -113,7 +113,7 @@ fn options(directory: &std::path::Path, bucket: &Arc<Weather>) -> StoreOptions {
     let mut options = small(directory, 0);
     (options.log_bytes_max, options.segment_bytes) = (0, 3000);
     let store = Arc::clone(bucket) as Arc<dyn ObjectStore>;
-    options.objects = ObjectPlace::Bucket { store, prefix: "brokers/1".to_owned() };
+    options.objects = ObjectPlace::bucket(store, "brokers/1");
     options
 }
 

@@ -100,10 +100,10 @@ proptest! {
     #[test]
     fn a_manifest_is_read_as_it_was_written(
         ids in proptest::collection::btree_set(id(), 0..5),
-        numbers in any::<[u64; 6]>(),
+        numbers in any::<[u64; 7]>(),
         state in proptest::collection::vec(any::<u8>(), 0..50),
     ) {
-        let [number, epoch, author, log_from, sequence, incarnation_next] = numbers;
+        let [number, epoch, author, log_from, sequence, chunk_from, incarnation_next] = numbers;
         let facts = SegmentFacts {
             base_offset: 3,
             next_offset: 8,
@@ -119,8 +119,16 @@ proptest! {
             (id, ManifestLog { mark, sections: vec![section; index], checkpoint })
         });
         let logs = logs.collect();
-        let written =
-            Manifest { number, epoch, author, log_from, sequence, incarnation_next, logs };
+        let written = Manifest {
+            number,
+            epoch,
+            author,
+            log_from,
+            sequence,
+            chunk_from,
+            incarnation_next,
+            logs,
+        };
         prop_assert_eq!(Manifest::decode(&written.encode()), Some(written));
     }
 }
