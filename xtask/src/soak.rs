@@ -3,6 +3,7 @@
 //! round and for all of them together is printed at the end.
 
 mod old_brokers;
+mod retention;
 
 use std::fs;
 use std::path::PathBuf;
@@ -39,6 +40,11 @@ pub(crate) struct Arguments {
     /// Instead of that, mirror from and to every older release of Kafka
     #[arg(long)]
     old_brokers: bool,
+    /// Instead of that, write much more through an embedded broker than it may keep
+    #[arg(long)]
+    retention: bool,
+    #[command(flatten)]
+    amounts: retention::Amounts,
     /// Use the farlog that is built without optimisation
     #[arg(long)]
     debug: bool,
@@ -52,6 +58,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let program = build(arguments.debug)?;
     if arguments.old_brokers {
         return old_brokers::run_all(&program, &directory, arguments.seed);
+    }
+    if arguments.retention {
+        return retention::run_all(&program, &directory, arguments.amounts);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::while_doing("starting the runtime"))?;

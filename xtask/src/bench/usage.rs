@@ -31,7 +31,15 @@ pub(crate) fn cpu(pid: u32) -> Result<CpuSeconds, Failure> {
 pub(crate) fn peak_memory_bytes(pid: u32) -> Result<u64, Failure> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).map_err(Failure::while_doing(&path))?;
-    parse_peak_memory(&status)
+    parse_memory(&status, "VmHWM:")
+        .ok_or_else(|| Failure::new(format!("{path} is not what proc(5) says")))
+}
+
+/// What a process has in RAM now (`VmRSS`), in bytes.
+pub(crate) fn memory_bytes(pid: u32) -> Result<u64, Failure> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).map_err(Failure::while_doing(&path))?;
+    parse_memory(&status, "VmRSS:")
         .ok_or_else(|| Failure::new(format!("{path} is not what proc(5) says")))
 }
 
@@ -44,8 +52,8 @@ fn parse_cpu(stat: &str) -> Option<CpuSeconds> {
     Some(CpuSeconds((user + system) as f64 / TICKS_PER_SECOND))
 }
 
-fn parse_peak_memory(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn parse_memory(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -64,8 +72,9 @@ mod tests {
     #[test]
     fn peak_memory_is_in_bytes() {
         let status = "Name:\tfarlog\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n";
-        assert_eq!(parse_peak_memory(status), Some(2 * 1024 * 1024));
-        assert_eq!(parse_peak_memory("Name:\tkthreadd\n"), None);
+        assert_eq!(parse_memory(status, "VmHWM:"), Some(2 * 1024 * 1024));
+        assert_eq!(parse_memory(status, "VmRSS:"), Some(1024));
+        assert_eq!(parse_memory("Name:\tkthreadd\n", "VmHWM:"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `farlog broker`, killed again and again under load; and embedded clusters of a settings file.
 
-use std::ops::Not as _;
+use std::ops::{ControlFlow, Not as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use farlog_testkit::history::random::Random;
 use farlog_testkit::ports::PortLease;
 use farlog_testkit::process::{Program, Signal, Supervised};
 use farlog_testkit::scratch::Scratch;
-use farlog_wire::records::{BatchWriter, OutgoingBatch, ProducerStamp, batches, records};
+use farlog_wire::records::{BatchWriter, OutgoingBatch, ProducerStamp, RawBatch, batches, records};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -19,12 +19,21 @@ use crate::binary::{FARLOG, PATIENCE, Place, farlog};
 const KILLS: usize = 100;
 const POLL: Duration = Duration::from_millis(20);
 const PARTITIONS: i32 = 3;
+
+/// The same while logs are compacted: kills, of which every so manieth is an orderly end; keys of
+/// the records; and milliseconds (one for each record) after which Kafka would begin a segment.
+const KILLS_OF_COMPACTED: usize = 30;
+const ORDERLY_EVERY: usize = 4;
+const KEYS: u64 = 40;
+const SEGMENT_MS: u64 = 100;
+
 const RECORDS_PER_BATCH: u64 = 5;
 
 fn start(directory: &Path, port: &PortLease, start: usize) -> Supervised {
     let output = directory.join(format!("output-{start}"));
     Program::new("farlog broker", FARLOG, directory, &output)
-        .args(["broker", "--listen", &port.address(), "--data"])
+        .args(["broker", "--listen", &port.address()])
+        .args(["--set", "log.cleaner.backoff.ms=10", "--data"])
         .arg(directory.join("data"))
         .spawn()
         .unwrap()
@@ -42,7 +51,9 @@ fn batch(producer_id: i64, index: u64) -> OutgoingBatch {
     let mut writer = BatchWriter::new();
     let first = index * RECORDS_PER_BATCH;
     for number in first..first + RECORDS_PER_BATCH {
-        writer.push(1_000, None, Some(&number.to_be_bytes()), &[]);
+        let timestamp = i64::try_from(1_000 + number).unwrap();
+        let key = (number % KEYS).to_be_bytes();
+        writer.push(timestamp, Some(&key), Some(&number.to_be_bytes()), &[]);
     }
     let base_sequence = i32::try_from(first).unwrap();
     writer.finish(ProducerStamp { producer_id, producer_epoch: 0, base_sequence }).unwrap()
@@ -190,4 +201,86 @@ async fn a_hundred_kills_lose_nothing_and_repeat_nothing() {
         assert!(found.into_iter().eq(0..records), "partition {partition}");
     }
     assert!(broker.stop(PATIENCE).unwrap(), "{}", broker.tail());
+}
+
+/// The same of logs that are compacted all the while: what producers wrote last is remembered, no
+/// offset changes, and of every key the newest record is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_under_kills_keeps_the_newest_of_every_key() {
+    let (scratch, port) = (Scratch::new("compacted").unwrap(), PortLease::take().unwrap());
+    let mut random = Random::new(815);
+    let mut broker = start(scratch.path(), &port, 0);
+    let cluster = connect(&port).await;
+    let config = |name: &str, value: String| (name.to_owned(), value);
+    let configs = [
+        config("cleanup.policy", "compact".to_owned()),
+        config("min.cleanable.dirty.ratio", "0".to_owned()),
+        config("segment.ms", SEGMENT_MS.to_string()),
+    ];
+    let topic = NewTopic {
+        name: "numbers".to_owned(),
+        partitions: Some(PARTITIONS),
+        replication_factor: Some(1),
+        configs: configs.into(),
+    };
+    cluster.create_topics(&[topic], false).await.unwrap();
+    let (stop, stopping) = watch::channel(false);
+    let mut producers = Vec::new();
+    for partition in 0..PARTITIONS {
+        let (acknowledged, told) = watch::channel(0);
+        let producing = produce(connect(&port).await, partition, acknowledged, stopping.clone());
+        producers.push((producing, told));
+    }
+    for kill in 1..=KILLS_OF_COMPACTED {
+        let (_, told) = &mut producers[kill % PARTITIONS as usize];
+        let wanted = *told.borrow() + random.between(1, 60);
+        tokio::time::timeout(PATIENCE, told.wait_for(|&batches| batches >= wanted))
+            .await
+            .unwrap_or_else(|_| panic!("no progress before kill {kill}: {}", broker.tail()))
+            .expect("a producer ended");
+        tokio::time::sleep(Duration::from_micros(random.below(3_000))).await;
+        if kill % ORDERLY_EVERY == 0 {
+            assert!(broker.stop(PATIENCE).unwrap(), "{}", broker.tail());
+        } else {
+            broker.kill().unwrap();
+        }
+        broker = start(scratch.path(), &port, kill);
+    }
+    stop.send_replace(true);
+    for (partition, (producing, told)) in (0..).zip(producers) {
+        producing.await.unwrap();
+        let records = *told.borrow() * RECORDS_PER_BATCH;
+        let found = until_compacted(&cluster, partition, records).await;
+        let newest = (0..KEYS).filter_map(|key| (0..records).rfind(|number| number % KEYS == key));
+        for number in newest {
+            assert!(found.contains(&number), "{number} of partition {partition}");
+        }
+    }
+    assert!(broker.stop(PATIENCE).unwrap(), "{}", broker.tail());
+}
+
+/// The numbers in a partition of so many records, once the older half is gone but for the newest.
+async fn until_compacted(cluster: &Cluster, partition: i32, records_total: u64) -> Vec<u64> {
+    let place = TopicPartition::new("numbers", partition);
+    let compacted = async {
+        loop {
+            let mut found = Vec::new();
+            let mut add = |batch: RawBatch| {
+                for record in records(&batch).unwrap() {
+                    let number = u64::from_be_bytes(record.value.unwrap().try_into().unwrap());
+                    assert_eq!(record.offset, i64::try_from(number).unwrap());
+                    found.push(number);
+                }
+                ControlFlow::Continue(())
+            };
+            let read = cluster.read_to_end(&place, &FetchOptions::default(), &mut add).await;
+            assert_eq!(read.unwrap(), i64::try_from(records_total).unwrap());
+            let older = found.iter().filter(|&&number| number < records_total / 2).count() as u64;
+            if older <= KEYS {
+                return found;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, compacted).await.expect("it is compacted")
 }
