@@ -183,7 +183,7 @@ impl Tool {
             What::Java { version, class, own } => {
                 let mut class_path = version.class_path()?;
                 if *own {
-                    class_path = format!("{}:{class_path}", compiled(*version)?.display());
+                    class_path = format!("{}:{class_path}", compiled(*version, class)?.display());
                 }
                 let jvm = Jvm { version: *version, mode: self.jvm, heap_mb: self.heap_mb };
                 Program::new(&name, "java", scratch.path(), &output)
@@ -245,9 +245,10 @@ fn read(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }
 
-/// Compiles the Java clients against the version's jars, unless that is done, and says where the
-/// classes are. Test binaries may come here at the same time: a lock file orders them.
-fn compiled(version: KafkaVersion) -> Result<PathBuf, ToolError> {
+/// Compiles one of the Java clients, and what it uses, against the version's jars, unless that is
+/// done, and says where the classes are. Each goes by itself: not every client can be compiled
+/// against every version. Test binaries may come here at the same time: a lock file orders them.
+fn compiled(version: KafkaVersion, class: &str) -> Result<PathBuf, ToolError> {
     let system = || ToolError::system("compiling the Java test clients");
     let sources_in = workspace().join("crates/testkit/java");
     let mut sources: Vec<PathBuf> = fs::read_dir(&sources_in)
@@ -262,7 +263,7 @@ fn compiled(version: KafkaVersion) -> Result<PathBuf, ToolError> {
     }
     let lock = File::create(version.directory().join("clients.lock")).map_err(system())?;
     lock.lock().map_err(system())?;
-    let classes = version.directory().join("clients");
+    let classes = version.directory().join("clients").join(class);
     // The marker is written last and holds what was compiled.
     let marker = classes.join("sources");
     if fs::read(&marker).is_ok_and(|compiled| compiled == text) {
@@ -272,7 +273,9 @@ fn compiled(version: KafkaVersion) -> Result<PathBuf, ToolError> {
     let output = Command::new("javac")
         .args(["-cp", &version.class_path()?, "-d"])
         .arg(&classes)
-        .args(&sources)
+        .arg("-sourcepath")
+        .arg(&sources_in)
+        .arg(sources_in.join(format!("{class}.java")))
         .output()
         .map_err(ToolError::system("running javac"))?;
     if !output.status.success() {

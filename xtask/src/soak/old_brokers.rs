@@ -1,7 +1,7 @@
 //! `cargo xtask soak --old-brokers`: every older release of Kafka as source, as target, and as
 //! both, with kills of instances and brokers; `docs/broker-versions.md` tells what came of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use farlog_testkit::history::orchestrator::Clusters;
@@ -35,10 +35,7 @@ pub(super) fn run_all(program: &Path, directory: &Path, seed: u64) -> Result<(),
     let mut dirty = Vec::new();
     for (number, version) in versions.into_iter().enumerate() {
         let seed = seed + number as u64 * 3;
-        // A spawned task may block in place, which the history does while it starts processes.
-        let (program, directory) = (program.to_owned(), directory.to_owned());
-        let pairs = runtime.spawn(three(version, seed, program, directory));
-        for summary in runtime.block_on(pairs).map_err(Failure::while_doing("a pair"))?? {
+        for summary in runtime.block_on(three(version, seed, program, directory))? {
             if !summary.is_clean() {
                 dirty.push(format!("{} -> {}", summary.source, summary.target));
             }
@@ -58,17 +55,17 @@ pub(super) fn run_all(program: &Path, directory: &Path, seed: u64) -> Result<(),
 async fn three(
     version: KafkaVersion,
     seed: u64,
-    program: PathBuf,
-    directory: PathBuf,
+    program: &Path,
+    directory: &Path,
 ) -> Result<Vec<ReleasesSummary>, Failure> {
     let mut summaries = Vec::new();
     let clusters = start(version, NEWEST)?;
     let reversed = Arc::new(clusters.reversed());
     for (pair, clusters) in [clusters, reversed].into_iter().enumerate() {
-        summaries.push(one(clusters, seed + pair as u64, &program, &directory).await?);
+        summaries.push(one(clusters, seed + pair as u64, program, directory).await?);
     }
     let same = start(version, version)?;
-    summaries.push(one(same, seed + 2, &program, &directory).await?);
+    summaries.push(one(same, seed + 2, program, directory).await?);
     Ok(summaries)
 }
 

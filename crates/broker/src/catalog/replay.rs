@@ -48,10 +48,7 @@ impl Declared {
             }
             Record::ConfigsSet { id, configs } => self.topic(id_of(&id)?)?.configs = configs,
             // Taken above.
-            Record::AclsAdded { .. }
-            | Record::AclsRemoved { .. }
-            | Record::ScramSet { .. }
-            | Record::ScramRemoved { .. } => {}
+            Record::ScramSet { .. } | Record::ScramRemoved { .. } => {}
         }
         Ok(())
     }

@@ -47,8 +47,7 @@ impl Replayed {
         | Key::TargetEpoch { group }
         | Key::Member { group, .. }
         | Key::TargetMember { group, .. }
-        | Key::CurrentMember { group, .. }
-        | Key::Pattern { group, .. }) = &key
+        | Key::CurrentMember { group, .. }) = &key
         else {
             return;
         };

@@ -3,7 +3,6 @@
 // A fixture that fails has failed its test.
 #![allow(clippy::unwrap_used)]
 
-mod bench;
 mod binary;
 mod check;
 mod demo;

@@ -1,11 +1,12 @@
 //! A link between two clusters of different releases: everything that a link does, once.
 //!
 //! A random history with kills (see [`orchestrator`](super::orchestrator)), beside it what Java
-//! producers of the source's own release write, then configs that follow, and the commands for
-//! people. Findings are sentences; there are none when all is well.
+//! producers of the source's own release write, then configs that follow, the commands for people,
+//! and a topic that is created again. Findings are sentences; there are none when all is well.
 
 mod commands;
 mod java;
+mod recreated;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -101,6 +102,8 @@ pub async fn run(
     let mut findings = java::compare(&source, &target, &java).await?;
     findings.extend(follow_config(&source, &target, &java.topics[0]).await?);
     findings.extend(commands::check(&options.program, scratch.path(), &java.topics).await);
+    let (topic, address) = (format!("{prefix}recreated"), instances.address(0));
+    findings.extend(recreated::check(&source, &target, &address, &topic).await?);
     if !block_in_place(|| instances.stop(0))? {
         findings.push("the instance did not drain in time".to_owned());
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -389,23 +389,20 @@ fn format(
     java: &[String],
     cluster_id: &str,
 ) -> Result<(), KafkaError> {
-    let running = || KafkaError::system("running java");
-    // A process like the brokers: it ends with this one, and takes the directory along.
-    let output = layout.directory.join("format.log");
-    let mut tool = Program::new("StorageTool", "java", &layout.directory, &output)
-        .in_directory(layout.root())
+    let output = Command::new("java")
         .args(java)
         .args(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"])
         .arg(layout.properties_file())
         .args(options.scram_users())
-        .spawn()
-        .map_err(running())?;
-    if tool.wait(START_PATIENCE).map_err(running())?.is_some_and(|status| status.success()) {
+        .output()
+        .map_err(KafkaError::system("running java"))?;
+    if output.status.success() {
         return Ok(());
     }
     Err(KafkaError::Format {
         release: options.release().to_owned(),
         directory: layout.data(),
-        output: tool.tail(),
+        output: String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr),
     })
 }

@@ -13,7 +13,6 @@ use farlog_wire::{ErrorCode, Uuid};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::runner::Ways;
 use super::script::parse;
 use crate::peer::{NoAnswer, Peer};
 
@@ -29,11 +28,7 @@ pub(super) const UNKNOWN_ID: Uuid = Uuid([9; 16]);
 /// One case against one broker.
 #[derive(Debug)]
 pub(super) struct World {
-    /// Who does the steps.
     pub(super) peer: Peer,
-    /// Who may do everything.
-    admin: Peer,
-    pub(super) ways: Ways,
     /// Distinguishes this case from others, of this run and of earlier ones.
     prefix: String,
     now_ms: i64,
@@ -49,12 +44,10 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(ways: Ways, prefix: String) -> Self {
+    pub(super) fn new(peer: Peer, prefix: String) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
         Self {
-            peer: Peer::new(ways.plain),
-            admin: Peer::new(ways.plain),
-            ways,
+            peer,
             prefix,
             now_ms: i64::try_from(since.as_millis()).expect("a clock before long"),
             topic_ids: BTreeMap::new(),
@@ -69,8 +62,6 @@ impl World {
     pub(super) fn beside(&self) -> Self {
         Self {
             peer: self.peer.another(),
-            admin: self.admin.another(),
-            ways: self.ways,
             prefix: self.prefix.clone(),
             now_ms: self.now_ms,
             topic_ids: self.topic_ids.clone(),
@@ -205,7 +196,7 @@ impl World {
         let request =
             DescribeTransactionsRequest { transactional_ids: vec![transactional_id.to_owned()] };
         loop {
-            let answer = self.admin.call(&request, 0).await.expect("an answer");
+            let answer = self.peer.call(&request, 0).await.expect("an answer");
             let state = &answer.transaction_states[0].transaction_state;
             if !state.starts_with("Prepare") {
                 return;
@@ -233,7 +224,7 @@ impl World {
             topics: vec![topic],
             ..ListOffsetsRequest::default()
         };
-        let answer = self.admin.call(&request, 4).await?;
+        let answer = self.peer.call(&request, 4).await?;
         let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
         Ok(partitions.all(|partition| partition.error_code == ErrorCode::NONE))
     }
@@ -254,7 +245,7 @@ impl World {
             timeout_ms: 30_000,
             ..CreateTopicsRequest::default()
         };
-        self.admin.call(&request, 5).await.expect("an answer to CreateTopics");
+        self.peer.call(&request, 5).await.expect("an answer to CreateTopics");
         self.wait_for_topic(&name, 1).await;
     }
 }

@@ -1,0 +1,199 @@
+//! Farlog and MirrorMaker 2 as processes, both run on the very same `mm2.properties`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use farlog_testkit::jars::KafkaVersion;
+use farlog_testkit::process::{Program, Supervised};
+use farlog_testkit::scratch::Scratch;
+
+use super::clusters::Pair;
+use super::report::Tool;
+use crate::command::Failure;
+
+/// The alias of the target cluster; that of the source is another one in every run, so that no run
+/// finds anything of an earlier one.
+const TARGET: &str = "target";
+
+/// How long a tool may take to end in an orderly way.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Kafka's own start script, but for the heap: MirrorMaker 2 gets twice that of a broker.
+const MIRROR_MAKER_JVM: [&str; 6] = [
+    "-Xmx2g",
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+];
+
+const LOGGING: &str = "status=error\n\
+    appender.out.type=Console\n\
+    appender.out.name=OUT\n\
+    appender.out.layout.type=PatternLayout\n\
+    appender.out.layout.pattern=%d %p %m (%c)%n\n\
+    rootLogger.level=warn\n\
+    rootLogger.appenderRef.out.ref=OUT\n";
+
+/// What any flow between two single brokers needs. Housekeeping that has nothing to do with copying
+/// records is off, in MirrorMaker's favour.
+const SETTINGS: [(&str, &str); 14] = [
+    ("tasks.max", "4"),
+    ("replication.factor", "1"),
+    ("offset.storage.replication.factor", "1"),
+    ("status.storage.replication.factor", "1"),
+    ("config.storage.replication.factor", "1"),
+    ("offset-syncs.topic.replication.factor", "1"),
+    ("checkpoints.topic.replication.factor", "1"),
+    ("heartbeats.topic.replication.factor", "1"),
+    ("offset-syncs.topic.location", "target"),
+    ("emit.heartbeats.enabled", "false"),
+    ("emit.checkpoints.enabled", "false"),
+    ("sync.group.offsets.enabled", "false"),
+    ("sync.topic.acls.enabled", "false"),
+    ("target->SOURCE.enabled", "false"),
+];
+
+/// How MirrorMaker 2 is tuned: what a careful operator sets for throughput.
+const TUNING: [(&str, &str); 10] = [
+    ("SOURCE.consumer.fetch.min.bytes", "1"),
+    ("SOURCE.consumer.fetch.max.bytes", "52428800"),
+    ("SOURCE.consumer.max.partition.fetch.bytes", "8388608"),
+    ("SOURCE.consumer.max.poll.records", "5000"),
+    ("SOURCE.consumer.receive.buffer.bytes", "1048576"),
+    ("target.producer.batch.size", "1000000"),
+    ("target.producer.linger.ms", "0"),
+    ("target.producer.max.request.size", "8388608"),
+    ("target.producer.buffer.memory", "67108864"),
+    ("target.producer.send.buffer.bytes", "1048576"),
+];
+
+/// Added for compressed sources: their mirror is to be no larger than they are.
+const COMPRESSED_SETTING: &str = "target.producer.compression.type = zstd";
+
+/// What to mirror: a topic of the source, known as `alias`, to `alias.topic`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flow<'a> {
+    pub(crate) alias: &'a str,
+    pub(crate) topic: &'a str,
+    /// Whether the source is compressed with zstd.
+    pub(crate) compressed: bool,
+}
+
+impl Flow<'_> {
+    /// The topic on the target.
+    pub(crate) fn mirror(&self) -> String {
+        format!("{}.{}", self.alias, self.topic)
+    }
+}
+
+/// Where the tools are, and where their files go.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    farlog: PathBuf,
+    kafka: KafkaVersion,
+    scratch: Scratch,
+}
+
+impl Tools {
+    /// MirrorMaker 2 of this release, and this binary of Farlog.
+    pub(crate) fn new(kafka: KafkaVersion, farlog: PathBuf) -> Result<Tools, Failure> {
+        let scratch = Scratch::new("bench").map_err(Failure::while_doing("making a directory"))?;
+        Ok(Tools { farlog, kafka, scratch })
+    }
+
+    /// Starts a tool on a flow between the two clusters.
+    pub(crate) fn start(
+        &self,
+        tool: Tool,
+        pair: &Pair,
+        flow: &Flow<'_>,
+    ) -> Result<Supervised, Failure> {
+        let directory = self.scratch.join(flow.alias);
+        let settings = directory.join("mm2.properties");
+        let logging = directory.join("logging.properties");
+        let writing = || Failure::while_doing(format!("writing to {}", directory.display()));
+        fs::create_dir_all(&directory).map_err(writing())?;
+        fs::write(&settings, properties(tool, pair, flow)).map_err(writing())?;
+        fs::write(&logging, LOGGING).map_err(writing())?;
+        let output = directory.join("output.log");
+        let name = tool.name();
+        let program = match tool {
+            Tool::MirrorMaker2 | Tool::MirrorMaker2Defaults => {
+                let class_path =
+                    self.kafka.class_path().map_err(Failure::while_doing("MirrorMaker 2"))?;
+                Program::new(name, "java", &directory, &output)
+                    .args(MIRROR_MAKER_JVM)
+                    .arg(format!("-Dlog4j2.configurationFile={}", logging.display()))
+                    .args(["-cp", &class_path, "org.apache.kafka.connect.mirror.MirrorMaker"])
+                    .arg(&settings)
+            }
+            Tool::Farlog | Tool::None => Program::new(name, &self.farlog, &directory, &output)
+                .arg("run")
+                .arg(&settings)
+                .args(FARLOG_FLAGS),
+        };
+        program.spawn().map_err(Failure::while_doing(format!("cannot start {name}")))
+    }
+
+    /// Ends a tool in an orderly way.
+    pub(crate) fn stop(&self, mut process: Supervised) -> Result<(), Failure> {
+        let stopped = tokio::task::block_in_place(|| process.stop(STOP_PATIENCE));
+        match stopped.map_err(Failure::while_doing(format!("cannot stop {}", process.name())))? {
+            true => Ok(()),
+            // Its work is done and measured; how it ends is not what is measured here.
+            false => {
+                eprintln!("{} had to be killed after {STOP_PATIENCE:?}", process.name());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The metrics endpoint is not needed, and its default port may be taken.
+const FARLOG_FLAGS: [&str; 2] = ["--listen", "none"];
+
+/// How Farlog is run, for the report.
+pub(crate) fn farlog_described() -> String {
+    format!("farlog run mm2.properties {}; the file of MirrorMaker 2", FARLOG_FLAGS.join(" "))
+}
+
+/// How MirrorMaker 2 is run, for the report.
+pub(crate) fn mirror_maker_described() -> String {
+    let list = |settings: &[(&str, &str)]| {
+        let settings: Vec<String> =
+            settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        settings.join(", ")
+    };
+    format!(
+        "dedicated mode, java {}; {}; tuned (not for the row of defaults): {}; for zstd datasets \
+         {COMPRESSED_SETTING}",
+        MIRROR_MAKER_JVM.join(" "),
+        list(&SETTINGS),
+        list(&TUNING)
+    )
+}
+
+fn properties(tool: Tool, pair: &Pair, flow: &Flow<'_>) -> String {
+    let Flow { alias, topic, compressed } = flow;
+    let (source, target) = (pair.source.bootstrap(), pair.target.bootstrap());
+    let mut text = format!(
+        "clusters = {alias}, {TARGET}\n\
+         {alias}.bootstrap.servers = {source}\n\
+         {TARGET}.bootstrap.servers = {target}\n\
+         {alias}->{TARGET}.enabled = true\n\
+         {alias}->{TARGET}.topics = {topic}\n"
+    );
+    let tuning: &[(&str, &str)] = if tool == Tool::MirrorMaker2Defaults { &[] } else { &TUNING };
+    for (name, value) in SETTINGS.iter().chain(tuning) {
+        let name = name.replace("SOURCE", alias);
+        writeln!(text, "{name} = {value}").expect("writing to a String cannot fail");
+    }
+    if *compressed {
+        writeln!(text, "{COMPRESSED_SETTING}").expect("writing to a String cannot fail");
+    }
+    text
+}
