@@ -2,6 +2,7 @@
 //! kills each, on clusters of their own; everything that is done is in a log, and one line for each
 //! round and for all of them together is printed at the end.
 
+mod broker_kills;
 mod old_brokers;
 mod retention;
 
@@ -45,6 +46,9 @@ pub(crate) struct Arguments {
     retention: bool,
     #[command(flatten)]
     amounts: retention::Amounts,
+    /// How often to kill `farlog broker` under load, before that
+    #[arg(long, default_value_t = 300)]
+    broker_kills: u32,
     /// Use the farlog that is built without optimisation
     #[arg(long)]
     debug: bool,
@@ -64,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::while_doing("starting the runtime"))?;
+    let brokers = runtime.block_on(broker_kills::run_all(&program, arguments))?;
     let mut summaries = Vec::new();
     let mut left = arguments.kills;
     while left > 0 {
@@ -79,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         println!("{summary}");
         summaries.push(summary);
     }
-    let text = conclusion(&summaries);
+    let text = brokers + &conclusion(&summaries);
     print!("{text}");
     let path = directory.join("summary.txt");
     fs::write(&path, &text).map_err(Failure::while_doing(format!("writing {}", path.display())))?;

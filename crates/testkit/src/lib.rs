@@ -9,6 +9,7 @@
 //! No process outlives the test binary that started it, however that ends (see [`process`]), and
 //! no directory either, unless the test failed: then its logs stay, and the path is printed.
 
+pub mod broker_kills;
 pub mod bucket;
 pub mod clients;
 pub mod history;

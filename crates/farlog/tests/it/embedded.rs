@@ -16,11 +16,10 @@ use tokio::task::JoinHandle;
 
 use crate::binary::{FARLOG, PATIENCE, Place, farlog};
 
-const KILLS: usize = 100;
 const POLL: Duration = Duration::from_millis(20);
 const PARTITIONS: i32 = 3;
 
-/// The same while logs are compacted: kills, of which every so manieth is an orderly end; keys of
+/// Kills while logs are compacted, of which every so manieth is an orderly end; keys of
 /// the records; and milliseconds (one for each record) after which Kafka would begin a segment.
 const KILLS_OF_COMPACTED: usize = 30;
 const ORDERLY_EVERY: usize = 4;
@@ -158,53 +157,8 @@ async fn clusters_of_a_settings_file_may_be_embedded() {
     }
 }
 
-/// Idempotent producers of three partitions, and a hundred kill -9 at random moments: every
-/// acknowledgement named the offset that an undisturbed log would have, and in the end every
-/// acknowledged record is there once and in order.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_kills_lose_nothing_and_repeat_nothing() {
-    let (scratch, port) = (Scratch::new("embedded").unwrap(), PortLease::take().unwrap());
-    let mut random = Random::new(4_711);
-    let mut broker = start(scratch.path(), &port, 0);
-    let cluster = connect(&port).await;
-    let topic = NewTopic {
-        name: "numbers".to_owned(),
-        partitions: Some(PARTITIONS),
-        replication_factor: Some(1),
-        configs: Default::default(),
-    };
-    cluster.create_topics(&[topic], false).await.unwrap();
-    let (stop, stopping) = watch::channel(false);
-    let mut producers = Vec::new();
-    for partition in 0..PARTITIONS {
-        let (acknowledged, told) = watch::channel(0);
-        let producing = produce(connect(&port).await, partition, acknowledged, stopping.clone());
-        producers.push((producing, told));
-    }
-    for kill in 1..=KILLS {
-        // Some batches after the last one: a kill that hits nothing proves nothing.
-        let (_, told) = &mut producers[kill % PARTITIONS as usize];
-        let wanted = *told.borrow() + random.between(1, 30);
-        tokio::time::timeout(PATIENCE, told.wait_for(|&batches| batches >= wanted))
-            .await
-            .unwrap_or_else(|_| panic!("no progress before kill {kill}: {}", broker.tail()))
-            .expect("a producer ended");
-        tokio::time::sleep(Duration::from_micros(random.below(3_000))).await;
-        broker.kill().unwrap();
-        broker = start(scratch.path(), &port, kill);
-    }
-    stop.send_replace(true);
-    for (partition, (producing, told)) in (0..).zip(producers) {
-        producing.await.unwrap();
-        let records = *told.borrow() * RECORDS_PER_BATCH;
-        let found = numbers(&cluster, partition, records).await;
-        assert!(found.into_iter().eq(0..records), "partition {partition}");
-    }
-    assert!(broker.stop(PATIENCE).unwrap(), "{}", broker.tail());
-}
-
-/// The same of logs that are compacted all the while: what producers wrote last is remembered, no
-/// offset changes, and of every key the newest record is there.
+/// Kills while logs are compacted (of others, see `broker_kills.rs`): what producers wrote last is
+/// remembered, no offset changes, and of every key the newest record is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn compaction_under_kills_keeps_the_newest_of_every_key() {
     let (scratch, port) = (Scratch::new("compacted").unwrap(), PortLease::take().unwrap());

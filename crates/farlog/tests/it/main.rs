@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod binary;
+mod broker_kills;
 mod check;
 mod demo;
 mod denied;
