@@ -7,7 +7,6 @@ use command::Failure;
 use farlog_testkit::jars::workspace;
 
 mod bench;
-mod bench_broker;
 mod codegen;
 mod command;
 mod debian;
@@ -31,7 +30,7 @@ enum Command {
     /// Measure Farlog beside MirrorMaker 2 between two real clusters
     Bench(bench::Arguments),
     /// Measure the embedded broker beside Kafka, under Kafka's own load tools
-    BenchBroker(bench_broker::Arguments),
+    BenchBroker(bench::BrokerArguments),
     /// Write the Kafka messages of the wire crate from Kafka's own definitions
     Codegen(codegen::Options),
     /// Fetch the clients in other languages that tests run
@@ -48,8 +47,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Bench(arguments) => bench::run(arguments),
-        Command::BenchBroker(arguments) => bench_broker::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::BenchBroker(arguments) => bench::run_broker(&arguments),
         Command::Codegen(options) => codegen::run(workspace(), &options).map_err(Failure::new),
         Command::FetchClients => fetch_clients::run(),
         Command::FetchKafka(arguments) => fetch_kafka::run(&arguments),

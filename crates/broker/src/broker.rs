@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::groups::{Groups, ReplayError};
 use crate::listener::{ListenerOptions, SecurityProtocol};
 use crate::options::{BrokerOptions, HostPort};
-use crate::security::{SaslMechanism, TlsServer, TlsServerError, Users};
+use crate::security::{AuthorizerOptions, SaslMechanism, TlsServer, TlsServerError, Users};
 use crate::settings::BrokerSettings;
 use crate::transactions::{TransactionLogError, Transactions};
 use crate::{cleaner, groups, maintenance, server, transactions};
@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<TlsServer>,
     pub(crate) mechanisms: BTreeSet<SaslMechanism>,
     pub(crate) users: Users,
+    /// `None` if everybody may do everything.
+    pub(crate) authorizer: Option<AuthorizerOptions>,
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
     pub(crate) settings: BrokerSettings,
@@ -132,6 +134,7 @@ impl Broker {
             tls,
             mechanisms: options.security.mechanisms,
             users: options.security.users,
+            authorizer: options.security.authorizer,
             auto_create_topics: options.auto_create_topics,
             default_partitions: options.default_partitions,
             settings: options.settings,

@@ -35,8 +35,8 @@ pub use groups::ReplayError;
 pub use listener::{ListenerError, ListenerOptions, SecurityProtocol};
 pub use options::{BrokerOptions, HostPort};
 pub use security::{
-    ClientCertificates, SaslMechanism, SecurityOptions, TlsServerError, TlsServerOptions, Users,
-    UsersError,
+    AuthorizerOptions, ClientCertificates, SaslMechanism, SecurityOptions, TlsServerError,
+    TlsServerOptions, Users, UsersError,
 };
 pub use settings::{BrokerSettings, SettingError};
 pub use transactions::TransactionLogError;

@@ -25,6 +25,9 @@ pub(crate) const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// (`connection.failed.authentication.delay.ms`).
 pub(crate) const FAILED_AUTHENTICATION_DELAY: Duration = Duration::from_millis(100);
 
+/// Access control entries; every request looks at all of them.
+pub(crate) const ACLS_MAX: usize = 10_000;
+
 /// Between two authentications of one connection, as Kafka has it.
 pub(crate) const REAUTHENTICATION_INTERVAL_MIN: Duration = Duration::from_secs(1);
 

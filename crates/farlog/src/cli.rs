@@ -2,6 +2,7 @@
 //!
 //! stdout is data, stderr is talk.
 
+pub mod bench;
 pub mod broker;
 pub mod check;
 pub mod demo;
@@ -66,6 +67,14 @@ pub enum Command {
     /// Clients connect to it as to Apache Kafka. What it does not serve it refuses as unsupported.
     #[command(after_help = Outcome::help())]
     Broker(Box<broker::BrokerArguments>),
+    /// Measure this Farlog beside MirrorMaker 2, on this machine.
+    ///
+    /// Starts two Kafka brokers, fills one, and lets both tools copy it to the other: catch-up
+    /// speed, CPU time, memory and latency, as tables on stdout and as a JSON file. Without options
+    /// it ends within some six minutes. It needs Java 17, and Maven if Kafka is not there yet.
+    /// Run nothing else meanwhile. All processes are its own and end with it.
+    #[command(after_help = Outcome::help())]
+    Bench(bench::BenchArguments),
     /// Read a settings file and report every mistake in it; nothing is contacted.
     Check(check::CheckArguments),
     /// Print the JSON Schema of farlog.yaml, for editors.
@@ -100,6 +109,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Command::Status(status) => status::run(status, &mut data),
         Command::Lag(lag) => lag::run(lag, &mut data),
         Command::Broker(broker) => broker::run(broker),
+        Command::Bench(bench) => bench::run(bench, &mut data),
         Command::Check(check) => check::run(check, &mut data, &mut talk),
         Command::Schema(schema) => schema::run(schema, &mut data),
         Command::Explain(explain) => explain::run(explain, &mut data, &mut talk),

@@ -14,6 +14,7 @@ pub mod bucket;
 pub mod clients;
 pub mod history;
 pub mod jars;
+pub mod java;
 mod jvm;
 pub mod kafka;
 pub mod ports;

@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 const LOWEST: u16 = 10_000;
@@ -62,8 +63,10 @@ impl PortLease {
     }
 }
 
+/// Each user has one: nobody may write to another's.
 fn lock_directory() -> PathBuf {
-    std::env::temp_dir().join("farlog-test-ports")
+    let user = fs::metadata("/proc/self").map_or(0, |process| process.uid());
+    std::env::temp_dir().join(format!("farlog-ports-{user}"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What a process costs: CPU time and memory, from `/proc`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::time::Duration;
@@ -11,11 +10,11 @@ const TICKS_PER_SECOND: u64 = 100;
 /// What a process has used until now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// CPU time, user and system, of the process and all its descendants, dead or alive.
+    /// As [`cpu`] tells it.
     pub cpu: Duration,
-    /// The most memory it had resident at any time (`VmHWM`), without descendants.
+    /// The most memory it had resident at any time (`VmHWM`).
     pub rss_bytes_peak: u64,
-    /// The memory it has resident now (`VmRSS`), without descendants.
+    /// The memory it has resident now (`VmRSS`).
     pub rss_bytes: u64,
 }
 
@@ -27,7 +26,7 @@ impl Usage {
     pub fn of(pid: u32) -> io::Result<Usage> {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         Ok(Usage {
-            cpu: cpu_of_tree(pid)?,
+            cpu: cpu(pid)?,
             rss_bytes_peak: memory(&status, "VmHWM:")?,
             rss_bytes: memory(&status, "VmRSS:")?,
         })
@@ -37,6 +36,18 @@ impl Usage {
     pub fn cpu_since(&self, earlier: &Usage) -> Duration {
         self.cpu.saturating_sub(earlier.cpu)
     }
+}
+
+/// The CPU time of a process since its start, user and system: all its threads, living and ended,
+/// and the children that it has waited for. One small file is read, so that a bench may look often.
+///
+/// # Errors
+/// When there is no such process (any more).
+pub fn cpu(pid: u32) -> io::Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let ticks = parse_ticks(&fs::read_to_string(&path)?)
+        .ok_or_else(|| io::Error::other(format!("{path} is not what proc(5) says")))?;
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
 /// One line of `/proc/<pid>/status`, in bytes.
@@ -51,44 +62,13 @@ fn memory(status: &str, field: &str) -> io::Result<u64> {
         })
 }
 
-/// A process's parent, and the ticks it and its dead children have used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stat {
-    parent: u32,
-    ticks: u64,
-}
-
 /// Reads `/proc/<pid>/stat`. The second field, the name in parentheses, may contain anything.
-fn parse_stat(text: &str) -> Option<Stat> {
+fn parse_ticks(text: &str) -> Option<u64> {
     let (_, rest) = text.rsplit_once(") ")?;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
     // proc(5) counts from 1 and these start at the third: utime, stime, cutime, cstime are 14–17.
-    let ticks = fields.get(11..15)?.iter().map(|field| field.parse::<u64>());
-    Some(Stat { parent: fields.get(1)?.parse().ok()?, ticks: ticks.sum::<Result<u64, _>>().ok()? })
-}
-
-fn cpu_of_tree(pid: u32) -> io::Result<Duration> {
-    let mut all = BTreeMap::new();
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        // A process that ends while we look is counted with its parent from now on.
-        let text = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        if let Some(stat) = parse_stat(&text) {
-            all.insert(pid, stat);
-        }
-    }
-    if !all.contains_key(&pid) {
-        return Err(io::Error::new(io::ErrorKind::NotFound, format!("no process {pid}")));
-    }
-    let mut ticks = 0;
-    let mut tree = vec![pid];
-    while let Some(member) = tree.pop() {
-        ticks += all.get(&member).map_or(0, |stat| stat.ticks);
-        tree.extend(all.iter().filter(|(_, stat)| stat.parent == member).map(|(pid, _)| *pid));
-    }
-    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+    let fields: Vec<&str> = rest.split_whitespace().skip(11).take(4).collect();
+    let ticks: Result<Vec<u64>, _> = fields.iter().map(|field| field.parse()).collect();
+    ticks.ok().filter(|ticks| ticks.len() == 4).map(|ticks| ticks.iter().sum())
 }
 
 #[cfg(test)]
@@ -99,8 +79,8 @@ mod tests {
     #[test]
     fn stat_is_read_whatever_the_name() {
         let line = "42 (a) b (c)) S 7 42 42 0 -1 4194560 9 8 0 0 100 20 3 4 20 0 1 0 5 6 7";
-        assert_eq!(parse_stat(line), Some(Stat { parent: 7, ticks: 127 }));
-        assert_eq!(parse_stat(""), None);
+        assert_eq!(parse_ticks(line), Some(127));
+        assert_eq!(parse_ticks("7 (cut short) S 1 2 3"), None);
     }
 
     #[test]
@@ -116,6 +96,6 @@ mod tests {
 
     #[test]
     fn there_is_no_usage_of_nobody() {
-        assert!(Usage::of(u32::MAX).is_err());
+        assert!(Usage::of(u32::MAX).is_err() && cpu(u32::MAX).is_err());
     }
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask soak --retention`: many partitions, and much more through a broker than it may keep.
-//! What matters is printed: memory for each idle partition, memory and disk while data flows, and
-//! what the next start takes.
+//! `cargo xtask soak --retention`: many partitions, and much more through a broker than it may
+//! keep. What matters is printed: memory for each idle partition, memory and disk while data flows,
+//! and what the next start takes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,10 +14,10 @@ use farlog_client::{Cluster, ClusterOptions, ServerAddress, TopicPartition};
 use farlog_testkit::ports::PortLease;
 use farlog_testkit::process::{Program, Supervised};
 use farlog_testkit::scratch::Scratch;
+use farlog_testkit::usage::Usage;
 use farlog_wire::records::{BatchWriter, OutgoingBatch};
 use tokio::task::JoinSet;
 
-use crate::bench::usage;
 use crate::command::Failure;
 
 /// Partitions of one topic with many.
@@ -147,7 +147,8 @@ fn check(samples: &[Sample], amounts: Amounts) -> Result<(), Failure> {
 
 impl Running {
     fn memory_bytes(&self) -> Result<u64, Failure> {
-        usage::memory_bytes(self.process.pid())
+        let usage = Usage::of(self.process.pid());
+        Ok(usage.map_err(Failure::while_doing("the broker's memory"))?.rss_bytes)
     }
 }
 

@@ -6,7 +6,7 @@ use super::Violation;
 
 /// Each crate with those it may depend on, lowest first. The order of the design, with room for
 /// the crates that have not appeared yet.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("farlog-wire", &[]),
     ("farlog-client", &["farlog-wire"]),
     ("farlog-store", &["farlog-wire"]),
@@ -22,10 +22,13 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "farlog-broker",
             "farlog-link",
             "farlog-runbook",
+            "farlog-bench",
         ],
     ),
     ("farlog-testkit", &["farlog-wire", "farlog-client"]),
-    ("xtask", &["farlog-wire", "farlog-client", "farlog-testkit"]),
+    // Starts the other tools and knows Farlog only as a program, like any of them.
+    ("farlog-bench", &["farlog-wire", "farlog-client", "farlog-testkit"]),
+    ("xtask", &["farlog-wire", "farlog-client", "farlog-testkit", "farlog-bench"]),
 ];
 
 /// What any crate's tests may use besides: our client is one of the clients that a broker is tested

@@ -39,13 +39,9 @@ pub(super) async fn handle(
         });
         checked.push((upsertion.name, change));
     }
-    let mut pairs = BTreeSet::new();
-    let twice: BTreeSet<String> = checked
-        .iter()
-        .filter_map(|(_, change)| change.as_ref().ok())
-        .filter(|change| !pairs.insert((change.user.clone(), change.hash)))
-        .map(|change| change.user.clone())
-        .collect();
+    let mut seen = BTreeSet::new();
+    let twice = checked.iter().filter(|(user, _)| !seen.insert(user));
+    let twice: BTreeSet<String> = twice.map(|(user, _)| user.clone()).collect();
     let mut refused = BTreeMap::<String, Refusal>::new();
     let mut users = BTreeSet::new();
     let mut changes = Vec::new();

@@ -56,7 +56,7 @@ fn describe(context: &RequestContext, group_id: String) -> DescribedGroup {
         client_id: member.client_id,
         client_host: member.client_host,
         subscribed_topic_names: member.topics.into_iter().collect(),
-        subscribed_topic_regex: None,
+        subscribed_topic_regex: Some(member.pattern.unwrap_or_default()),
         // As Kafka has it: what it still has to give up is its own.
         assignment: assignment(context, &member.assigned | &member.pending_revocation),
         target_assignment: assignment(context, target),

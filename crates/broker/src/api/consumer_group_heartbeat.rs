@@ -5,7 +5,8 @@
 //! - KIP-1082: members make up their own ids in version 1.
 //! - A group changes its protocol when nobody is in it: members of the other one are refused with
 //!   `GROUP_ID_NOT_FOUND`, as by Kafka with `group.consumer.migration.policy=disabled`.
-//! - Subscriptions by pattern are refused with `INVALID_REGULAR_EXPRESSION`.
+//! - Subscriptions by pattern: the `regex` crate's dialect is that of RE2, as of Kafka's RE2/J.
+//!   What a pattern stands for is looked up with a heartbeat, not in the background.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +48,7 @@ pub(super) async fn handle(
         client_host: context.client_host(),
         rebalance_timeout_ms: Some(request.rebalance_timeout_ms).filter(|&timeout| timeout >= 0),
         topics: request.subscribed_topic_names.map(|names| names.into_iter().collect()),
+        pattern: request.subscribed_topic_regex,
         assignor: request.server_assignor,
         owned,
     };
@@ -93,7 +95,8 @@ fn check(
     if request.member_id.is_empty() && (version >= 1 || request.member_epoch != 0) {
         return refuse("MemberId can't be empty.");
     }
-    if names.map(String::len).sum::<usize>() > MEMBER_METADATA_BYTES_MAX {
+    let pattern_bytes = request.subscribed_topic_regex.as_ref().map_or(0, String::len);
+    if names.map(String::len).sum::<usize>() + pattern_bytes > MEMBER_METADATA_BYTES_MAX {
         return refuse("The subscription is too long.");
     }
     match request.member_epoch {
@@ -108,10 +111,6 @@ fn check(
         }
         LEAVES_FOR_A_WHILE if request.instance_id.is_none() => refuse("InstanceId can't be null."),
         epoch if epoch < LEAVES_FOR_A_WHILE => refuse("MemberEpoch is invalid."),
-        _ if has_pattern => Err((
-            ErrorCode::INVALID_REGULAR_EXPRESSION,
-            "Subscriptions by pattern are not supported: name the topics.",
-        )),
         _ => Ok(()),
     }
 }

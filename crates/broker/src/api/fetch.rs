@@ -20,9 +20,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::RequestContext;
+use super::access::Access;
 use super::fetch_sessions::Entry;
 use crate::limits::{FETCH_BYTES_MAX, FETCH_WAIT_MAX};
 use crate::partition::{FetchIsolation, FetchedRecords, Partition};
+use crate::security::acl::Operation;
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 4, max: 18 };
 
@@ -90,10 +92,20 @@ pub(super) async fn handle(context: RequestContext, request: FetchRequest) -> Fe
 
 fn wanted(context: &RequestContext, entries: &[Entry]) -> Vec<Wanted> {
     let catalog = &context.broker.catalog;
+    let access = Access::of(context);
+    let check = |topic: &str| match &access {
+        Some(access) if !access.topic(Operation::Read, topic) => {
+            Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED)
+        }
+        _ => Ok(()),
+    };
     let partition = |entry: &Entry| {
         let topic = if context.version >= BY_ID {
-            catalog.topic_by_id(entry.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?
+            let topic = catalog.topic_by_id(entry.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
+            check(&topic.name)?;
+            topic
         } else {
+            check(&entry.topic)?;
             catalog.topic(&entry.topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?
         };
         topic.partition(entry.asked.partition).cloned()

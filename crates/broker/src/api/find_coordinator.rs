@@ -13,8 +13,8 @@ use super::RequestContext;
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 0, max: 6 };
 
-const GROUP: i8 = 0;
-const TRANSACTION: i8 = 1;
+pub(super) const GROUP: i8 = 0;
+pub(super) const TRANSACTION: i8 = 1;
 
 pub(super) async fn handle(
     context: RequestContext,

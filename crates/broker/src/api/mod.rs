@@ -1,6 +1,7 @@
 //! The APIs: one file each, and the table that both `ApiVersions` and the dispatcher are made from,
 //! so that what is announced and what is served cannot differ.
 
+mod access;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
@@ -8,11 +9,14 @@ mod alter_user_scram_credentials;
 mod api_versions;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -56,6 +60,7 @@ use crate::broker::{Listening, Shared};
 use crate::connection::Peer;
 use crate::limits::SHARED_FIELD_BYTES_MIN;
 
+use access::{Access, Authorize, Verdict};
 pub(crate) use fetch_sessions::FetchSessions;
 
 /// What stands for authorized operations that were not computed (KIP-430).
@@ -165,15 +170,24 @@ macro_rules! served {
         ) -> Result<Option<Vec<Bytes>>, RequestFault> {
             $(
                 if key == <$request as Request>::API_KEY {
-                    let request: $request = decode(&context, body, $module::VERSIONS)?;
+                    let mut request: $request = decode(&context, body, $module::VERSIONS)?;
                     let (version, correlation_id) = (context.version, context.correlation_id);
-                    // Handlers return a response, or one of the rarer answers.
-                    let answer: Answer<<$request as Request>::Response> =
-                        Box::pin($module::handle(context, request)).await.into();
-                    let response = match answer {
-                        Answer::Response(response) => response,
-                        Answer::Nothing => return Ok(None),
-                        Answer::Close(code) => return Err(RequestFault::Refused(code)),
+                    let verdict = match Access::of(&context) {
+                        Some(access) => request.authorize(&access),
+                        None => Verdict::Allowed,
+                    };
+                    let response = match verdict {
+                        Verdict::Refused(response) => response,
+                        Verdict::Closed(code) => return Err(RequestFault::Refused(code)),
+                        verdict => {
+                            // Handlers return a response, or one of the rarer answers.
+                            let answer: Answer<<$request as Request>::Response> =
+                                Box::pin($module::handle(context, request)).await.into();
+                            match completed(answer, verdict)? {
+                                Some(response) => response,
+                                None => return Ok(None),
+                            }
+                        }
                     };
                     let frame = encode_response_chunks::<$request>(
                         &response,
@@ -236,6 +250,9 @@ served! {
         farlog_wire::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest,
     consumer_group_describe =>
         farlog_wire::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest,
+    create_acls => farlog_wire::messages::create_acls_request::CreateAclsRequest,
+    describe_acls => farlog_wire::messages::describe_acls_request::DescribeAclsRequest,
+    delete_acls => farlog_wire::messages::delete_acls_request::DeleteAclsRequest,
     sasl_handshake => farlog_wire::messages::sasl_handshake_request::SaslHandshakeRequest,
     sasl_authenticate => farlog_wire::messages::sasl_authenticate_request::SaslAuthenticateRequest,
     describe_user_scram_credentials =>
@@ -244,6 +261,23 @@ served! {
     alter_user_scram_credentials =>
         farlog_wire::messages::alter_user_scram_credentials_request::
             AlterUserScramCredentialsRequest,
+}
+
+/// The answer with what its request was not allowed to ask; `None` if the client wants none.
+fn completed<R>(answer: Answer<R>, verdict: Verdict<R>) -> Result<Option<R>, RequestFault> {
+    match (answer, verdict) {
+        (Answer::Response(mut response), Verdict::Partly { complete, .. }) => {
+            complete(&mut response);
+            Ok(Some(response))
+        }
+        (Answer::Response(response), _) => Ok(Some(response)),
+        (Answer::Close(code), _) => Err(RequestFault::Refused(code)),
+        // The client awaits no answer, and must be told all the same.
+        (Answer::Nothing, Verdict::Partly { code, .. }) if code.is_error() => {
+            Err(RequestFault::Refused(code))
+        }
+        (Answer::Nothing, _) => Ok(None),
+    }
 }
 
 /// Whether an API is served in a version.

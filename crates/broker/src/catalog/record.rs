@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::security::acl::Acl;
 use crate::security::scram::{ScramCredential, ScramHash};
 
 /// One change.
@@ -25,6 +26,10 @@ pub(crate) enum Record {
     PartitionsAdded { id: String, partitions: i32 },
     /// These configs are set on a topic now, and no others.
     ConfigsSet { id: String, configs: BTreeMap<String, String> },
+    /// These entries hold now.
+    AclsAdded { acls: Vec<Acl> },
+    /// These entries hold no longer.
+    AclsRemoved { acls: Vec<Acl> },
     /// A user has this SCRAM credential now.
     ScramSet { user: String, mechanism: ScramHash, credential: ScramCredential },
     /// A user has none for this mechanism any more.

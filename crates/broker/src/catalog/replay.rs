@@ -48,7 +48,10 @@ impl Declared {
             }
             Record::ConfigsSet { id, configs } => self.topic(id_of(&id)?)?.configs = configs,
             // Taken above.
-            Record::ScramSet { .. } | Record::ScramRemoved { .. } => {}
+            Record::AclsAdded { .. }
+            | Record::AclsRemoved { .. }
+            | Record::ScramSet { .. }
+            | Record::ScramRemoved { .. } => {}
         }
         Ok(())
     }

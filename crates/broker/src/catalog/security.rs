@@ -1,10 +1,14 @@
-//! What the catalog keeps for security: SCRAM credentials.
+//! What the catalog keeps for security: SCRAM credentials and access control lists.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use farlog_wire::ErrorCode;
 
 use super::{Catalog, Record, Refusal};
+use crate::limits::ACLS_MAX;
+use crate::security::Acls;
+use crate::security::acl::{Acl, AclFilter};
 use crate::security::scram::{ScramCredential, ScramHash};
 
 /// The credentials of one user.
@@ -14,6 +18,7 @@ pub(crate) type ScramCredentials = BTreeMap<ScramHash, ScramCredential>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct SecurityState {
     scram: BTreeMap<String, ScramCredentials>,
+    acls: Arc<Acls>,
 }
 
 /// A credential to be set, or with `None` removed.
@@ -39,6 +44,13 @@ impl SecurityState {
                     }
                 }
             }
+            Record::AclsAdded { acls } => Arc::make_mut(&mut self.acls).extend(acls),
+            Record::AclsRemoved { acls } => {
+                let known = Arc::make_mut(&mut self.acls);
+                for acl in &acls {
+                    known.remove(acl);
+                }
+            }
             other => return Some(other),
         }
         None
@@ -54,6 +66,44 @@ impl Catalog {
     /// All users with credentials.
     pub(crate) fn scram_users(&self) -> BTreeMap<String, ScramCredentials> {
         self.read().security.scram.clone()
+    }
+
+    /// All access control entries.
+    pub(crate) fn acls(&self) -> Arc<Acls> {
+        Arc::clone(&self.read().security.acls)
+    }
+
+    /// Adds entries; those that are there already stay.
+    pub(crate) async fn add_acls(&self, mut acls: Vec<Acl>) -> Result<(), Refusal> {
+        let mut next_offset = self.writing.lock().await;
+        let known = self.acls();
+        acls.retain(|acl| !known.contains(acl));
+        if acls.is_empty() {
+            return Ok(());
+        }
+        if known.len() + acls.len() > ACLS_MAX {
+            let message = format!("There can be {ACLS_MAX} access control entries.");
+            return Err(Refusal::new(ErrorCode::POLICY_VIOLATION, message));
+        }
+        self.change_security(&mut next_offset, vec![Record::AclsAdded { acls }]).await
+    }
+
+    /// Removes what any filter finds; for each filter, what it found first.
+    pub(crate) async fn remove_acls(
+        &self,
+        filters: Vec<AclFilter>,
+    ) -> Result<Vec<Vec<Acl>>, Refusal> {
+        let mut next_offset = self.writing.lock().await;
+        let mut left = Acls::clone(&self.acls());
+        let removed: Vec<Vec<Acl>> = filters
+            .iter()
+            .map(|filter| left.extract_if(.., |acl| filter.finds(acl)).collect())
+            .collect();
+        let acls: Vec<Acl> = removed.iter().flatten().cloned().collect();
+        if !acls.is_empty() {
+            self.change_security(&mut next_offset, vec![Record::AclsRemoved { acls }]).await?;
+        }
+        Ok(removed)
     }
 
     /// Makes changes of credentials; adds to `refused` the users for whom it could not.

@@ -7,7 +7,7 @@ use farlog_wire::{ErrorCode, Uuid};
 use super::classic::Now;
 use super::consumer::{
     Assignor, ConsumerGroup, ConsumerHeartbeat, ConsumerOutcome, ConsumerRefusal, ConsumerRules,
-    Partitions,
+    Partitions, TopicPattern, Topics,
 };
 use super::coordinate::random_uuid;
 use super::log::{self, NewRecord, Written};
@@ -27,6 +27,8 @@ pub(crate) struct ConsumerHeartbeatRequest {
     pub(crate) client_host: String,
     pub(crate) rebalance_timeout_ms: Option<i32>,
     pub(crate) topics: Option<BTreeSet<String>>,
+    /// Empty where none is wanted any more.
+    pub(crate) pattern: Option<String>,
     pub(crate) assignor: Option<String>,
     pub(crate) owned: Option<BTreeSet<(Uuid, i32)>>,
 }
@@ -72,6 +74,7 @@ impl Groups {
             })
         });
         let assignor = assignor.transpose()?;
+        check_pattern(request.pattern.as_deref())?;
         self.ensure_topic(catalog).await.map_err(plain)?;
         let (id, member_id) = (request.group, request.member_id);
         let member_id = match member_id.is_empty() {
@@ -87,6 +90,7 @@ impl Groups {
             client_host: request.client_host,
             rebalance_timeout_ms: request.rebalance_timeout_ms,
             topics: request.topics,
+            pattern: request.pattern,
             assignor,
             owned: request.owned,
         };
@@ -123,11 +127,7 @@ impl Groups {
         self.ensure_consumer(catalog, inner, id, heartbeat.epoch == 0, now)?;
         let group = inner.groups.get_mut(id).ok_or_else(|| not_found(id))?;
         let Kind::Consumer(consumer) = &mut group.kind else { return Err(not_a_consumer(id)) };
-        let topics = |name: &str| {
-            let topic = catalog.topic(name)?;
-            Some((topic.id, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)))
-        };
-        let outcome = consumer.heartbeat(heartbeat, &topics, now)?;
+        let outcome = consumer.heartbeat(heartbeat, catalog, now)?;
         let written = write(catalog, id, consumer, now).map_err(plain)?;
         self.tell_timer(inner, id);
         Ok((outcome, written))
@@ -175,6 +175,28 @@ impl Groups {
         group.kind = Group::new(self.rules(), now).kind;
         Ok(())
     }
+}
+
+impl Topics for Catalog {
+    fn find(&self, name: &str) -> Option<(Uuid, i32)> {
+        let topic = self.topic(name)?;
+        Some((topic.id, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)))
+    }
+
+    fn matching(&self, pattern: &TopicPattern) -> BTreeSet<String> {
+        let topics = self.topics();
+        let names = topics.iter().map(|topic| &topic.name);
+        names.filter(|name| pattern.matches(name)).cloned().collect()
+    }
+}
+
+fn check_pattern(pattern: Option<&str>) -> Result<(), ConsumerRefusal> {
+    let Some(pattern) = pattern.filter(|pattern| !pattern.is_empty()) else { return Ok(()) };
+    TopicPattern::new(pattern).map(drop).map_err(|why| {
+        let message =
+            format!("SubscribedTopicRegex `{pattern}` is not a valid regular expression: {why}.");
+        (ErrorCode::INVALID_REGULAR_EXPRESSION, message)
+    })
 }
 
 /// Takes back what the log says of a group, its offsets apart.

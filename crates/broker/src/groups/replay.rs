@@ -47,7 +47,8 @@ impl Replayed {
         | Key::TargetEpoch { group }
         | Key::Member { group, .. }
         | Key::TargetMember { group, .. }
-        | Key::CurrentMember { group, .. }) = &key
+        | Key::CurrentMember { group, .. }
+        | Key::Pattern { group, .. }) = &key
         else {
             return;
         };

@@ -2,8 +2,11 @@
 //!
 //! - `sasl`, `scram`: mechanisms as state machines without IO.
 //! - `users`: who is known from a file; SCRAM credentials that clients set are in the catalog.
+//! - `acl`, `authorizer`: who may do what.
 //! - `tls`, `subject`: certificates, and the names in them.
 
+pub(crate) mod acl;
+mod authorizer;
 mod principal;
 pub(crate) mod sasl;
 pub(crate) mod scram;
@@ -13,6 +16,8 @@ mod users;
 
 use std::collections::BTreeSet;
 
+pub use authorizer::AuthorizerOptions;
+pub(crate) use authorizer::{Acls, Asker};
 pub(crate) use principal::Principal;
 pub use sasl::SaslMechanism;
 pub use tls::{ClientCertificates, TlsServerError, TlsServerOptions};
@@ -28,6 +33,8 @@ pub struct SecurityOptions {
     pub users: Users,
     /// Certificates, for listeners with TLS.
     pub tls: Option<TlsServerOptions>,
+    /// Who may do everything; `None` if everybody may.
+    pub authorizer: Option<AuthorizerOptions>,
 }
 
 impl Default for SecurityOptions {
@@ -36,6 +43,7 @@ impl Default for SecurityOptions {
             mechanisms: SaslMechanism::ALL.into_iter().collect(),
             users: Users::default(),
             tls: None,
+            authorizer: None,
         }
     }
 }

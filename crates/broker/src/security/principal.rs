@@ -20,6 +20,11 @@ impl Principal {
     pub(crate) fn user(name: &str) -> Self {
         Self(format!("{USER}{name}").into())
     }
+
+    /// `User:NAME`.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for Principal {

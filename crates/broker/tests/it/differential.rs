@@ -18,6 +18,10 @@
 //! - Records are `key:value+header=value@time#times`, separated by commas; `~` is null, `*9` nine
 //!   bytes, the time is now if it is not given.
 //!
+//! - `login USER` (alice or bob) and `logout` say who does the steps that follow: on a listener
+//!   with SASL, as a user who may do nothing but what `allow` allows; at first it is one who may do
+//!   everything.
+//!
 //! The commands are in `differential/steps/`, one function each. `produce` writes its batches
 //! itself, right or wrong: `count= last-delta= deltas= base-offset= magic= length= batch-epoch=
 //! attributes= max-timestamp= base-timestamp= garbage= cut= zeros=` and the flags `bad-crc twice
@@ -46,13 +50,13 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 
-use farlog_broker::BrokerOptions;
-use farlog_testkit::kafka::{KafkaOptions, KafkaVersion, SharedKafka};
+use farlog_broker::{AuthorizerOptions, BrokerOptions, ListenerOptions, SecurityProtocol, Users};
+use farlog_testkit::kafka::{KafkaOptions, KafkaVersion, Listener, SharedKafka};
 use farlog_wire::ApiKey;
 use futures_util::stream::{self, StreamExt};
 
 use crate::fixture::{loopback, start, start_with};
-use runner::{Announced, announced, compare, say, versions_of};
+use runner::{Announced, Ways, announced, compare, say, versions_of};
 
 static KAFKA: SharedKafka = SharedKafka::new(|| {
     KafkaOptions::new(KafkaVersion::V4_3)
@@ -62,6 +66,11 @@ static KAFKA: SharedKafka = SharedKafka::new(|| {
         // Nor may an assignment wait for more members to come, or be made in the background.
         .property("group.consumer.assignment.interval.ms", 0)
         .property("group.consumer.assignor.offload.enable", false)
+        // Clients of the plain listener may do everything.
+        .listener(Listener::Sasl)
+        .authorizer()
+        .user("alice", "alice-secret")
+        .user("bob", "bob-secret")
         // Scenarios wait for the cleaner.
         .property("log.cleaner.backoff.ms", CLEANER_BACKOFF_MS)
 });
@@ -69,18 +78,37 @@ static KAFKA: SharedKafka = SharedKafka::new(|| {
 /// Between two looks of a cleaner for something to do, in milliseconds.
 const CLEANER_BACKOFF_MS: i64 = 50;
 
+/// Our broker with the same listeners, users and authorizer.
+fn options() -> BrokerOptions {
+    let mut options = BrokerOptions::in_memory(loopback());
+    options.settings.log_cleaner_backoff_ms = CLEANER_BACKOFF_MS;
+    let protocol = SecurityProtocol::SaslPlaintext;
+    options.listeners.push(ListenerOptions { protocol, ..ListenerOptions::plaintext(loopback()) });
+    options.security.users = Users::parse("alice=alice-secret\nbob=bob-secret").expect("two users");
+    options.security.authorizer = Some(AuthorizerOptions {
+        super_users: ["User:ANONYMOUS".to_owned()].into(),
+        allow_without_acl: false,
+    });
+    options
+}
+
 /// Cases under way at a time.
 const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_brokers_give_the_same_answers() {
-    let mut options = BrokerOptions::in_memory(loopback());
-    options.settings.log_cleaner_backoff_ms = CLEANER_BACKOFF_MS;
-    let broker = start_with(options).await;
-    let kafka = tokio::task::spawn_blocking(|| KAFKA.get().bootstrap());
-    let kafka = kafka.await.expect("Kafka starts").parse().expect("an address");
-    let ours = broker.handle.address();
-    let announced = Announced { kafka: announced(kafka).await, ours: announced(ours).await };
+    let broker = start_with(options()).await;
+    let kafka = tokio::task::spawn_blocking(|| {
+        let kafka = KAFKA.get();
+        [Listener::Plain, Listener::Sasl].map(|listener| kafka.bootstrap_of(listener))
+    });
+    let [plain, sasl] =
+        kafka.await.expect("Kafka starts").map(|address| address.parse().expect("an address"));
+    let kafka = Ways { plain, sasl };
+    let [plain, sasl] = broker.handle.addresses()[..] else { panic!("two listeners") };
+    let ours = Ways { plain, sasl };
+    let announced =
+        Announced { kafka: announced(kafka.plain).await, ours: announced(ours.plain).await };
     let beyond = announced.beyond_kafka();
     assert!(beyond.is_empty(), "versions are announced that Kafka does not serve: {beyond:?}");
     let wanted = env::var("FARLOG_SCENARIOS").ok();

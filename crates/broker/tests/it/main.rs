@@ -6,6 +6,7 @@ mod fixture;
 mod foreign;
 mod given_offsets;
 mod groups;
+mod internal_topics;
 mod peer;
 mod security;
 mod transactions;

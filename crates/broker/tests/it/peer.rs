@@ -7,6 +7,8 @@ use bytes::{Bytes, BytesMut};
 use farlog_wire::Request;
 use farlog_wire::frame::{SIZE_BYTES, decode_response, encode_request, size_of_frame};
 use farlog_wire::limits::FRAME_BYTES_MAX;
+use farlog_wire::messages::sasl_authenticate_request::SaslAuthenticateRequest;
+use farlog_wire::messages::sasl_handshake_request::SaslHandshakeRequest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -31,18 +33,25 @@ pub(crate) enum NoAnswer {
 #[derive(Debug)]
 pub(crate) struct Peer {
     address: SocketAddr,
+    /// Who to be, if anybody: a user and a password for PLAIN.
+    login: Option<(String, String)>,
     stream: Option<TcpStream>,
     correlation_id: i32,
 }
 
 impl Peer {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, stream: None, correlation_id: 0 }
+        Self { address, login: None, stream: None, correlation_id: 0 }
     }
 
     /// Another one to the same broker.
     pub(crate) fn another(&self) -> Self {
-        Self::new(self.address)
+        Self { login: self.login.clone(), ..Self::new(self.address) }
+    }
+
+    /// One that authenticates with PLAIN whenever it connects.
+    pub(crate) fn user(address: SocketAddr, name: &str, password: &str) -> Self {
+        Self { login: Some((name.to_owned(), password.to_owned())), ..Self::new(address) }
     }
 
     /// Sends a request and waits for its answer.
@@ -77,11 +86,29 @@ impl Peer {
             let stream = TcpStream::connect(self.address).await.expect("the broker listens");
             stream.set_nodelay(true).expect("a socket option");
             self.stream = Some(stream);
+            self.log_in().await?;
         }
         let stream = self.stream.as_mut().expect("just made");
         if stream.write_all(bytes).await.is_err() {
             self.stream = None;
             return Err(NoAnswer::Closed);
+        }
+        Ok(())
+    }
+
+    async fn log_in(&mut self) -> Result<(), NoAnswer> {
+        let Some((name, password)) = self.login.clone() else { return Ok(()) };
+        let stream = self.stream.as_mut().ok_or(NoAnswer::Closed)?;
+        let token = Bytes::from(format!("\0{name}\0{password}"));
+        let handshake = SaslHandshakeRequest { mechanism: "PLAIN".to_owned() };
+        let handshake = encode_request(&handshake, 1, -2, None).expect("a frame");
+        let authenticate = SaslAuthenticateRequest { auth_bytes: token };
+        let authenticate = encode_request(&authenticate, 1, -1, None).expect("a frame");
+        for frame in [handshake, authenticate] {
+            stream.write_all(&frame).await.map_err(|_| NoAnswer::Closed)?;
+            let answer = read_frame(stream).await.map_err(|_| NoAnswer::Closed)?;
+            // Both answers begin with the correlation id and the error code.
+            assert_eq!(answer[4..6], [0, 0], "the user is known");
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 // A fixture that fails has failed its test.
 #![allow(clippy::unwrap_used)]
 
+mod bench;
 mod binary;
 mod broker_kills;
 mod check;

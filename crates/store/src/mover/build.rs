@@ -37,7 +37,13 @@ impl Builder {
 
     /// `None` when everything has been built.
     pub(super) fn next_object(&mut self, name: ObjectName) -> Result<Option<Built>, MoveError> {
-        let mut bytes = OBJECT_MAGIC.to_vec();
+        let left: u64 = self.logs.iter().map(|log| log.size_bytes).sum();
+        // Indexes come on top. Grown step by step, an object would be copied and its memory cleared
+        // several times over.
+        let capacity = self.segment_bytes.saturating_add(self.segment_bytes / 8);
+        let capacity = capacity.min(usize::try_from(left).unwrap_or(usize::MAX).saturating_mul(2));
+        let mut bytes = Vec::with_capacity(OBJECT_MAGIC.len() + capacity);
+        bytes.extend_from_slice(OBJECT_MAGIC);
         let mut sections = Vec::new();
         while let Some(log) = self.logs.front() {
             let (id, incarnation) = (log.id, log.incarnation);

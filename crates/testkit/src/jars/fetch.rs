@@ -34,7 +34,7 @@ pub enum FetchError {
     /// There is no Maven.
     #[error(
         "the jars of Kafka {version} come through Maven, and there is no `mvn` on the PATH: \
-         install Maven, or name a folder where the jars are"
+         install Maven"
     )]
     NoMaven {
         /// The release.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -389,20 +389,23 @@ fn format(
     java: &[String],
     cluster_id: &str,
 ) -> Result<(), KafkaError> {
-    let output = Command::new("java")
+    let running = || KafkaError::system("running java");
+    // A process like the brokers: it ends with this one, and takes the directory along.
+    let output = layout.directory.join("format.log");
+    let mut tool = Program::new("StorageTool", "java", &layout.directory, &output)
+        .in_directory(layout.root())
         .args(java)
         .args(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"])
         .arg(layout.properties_file())
         .args(options.scram_users())
-        .output()
-        .map_err(KafkaError::system("running java"))?;
-    if output.status.success() {
+        .spawn()
+        .map_err(running())?;
+    if tool.wait(START_PATIENCE).map_err(running())?.is_some_and(|status| status.success()) {
         return Ok(());
     }
     Err(KafkaError::Format {
         release: options.release().to_owned(),
         directory: layout.data(),
-        output: String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr),
+        output: tool.tail(),
     })
 }

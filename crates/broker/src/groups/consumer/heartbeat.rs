@@ -21,6 +21,8 @@ pub(in crate::groups) struct ConsumerHeartbeat {
     /// What follows is `None` where nothing has changed.
     pub(in crate::groups) rebalance_timeout_ms: Option<i32>,
     pub(in crate::groups) topics: Option<BTreeSet<String>>,
+    /// Empty where none is wanted any more.
+    pub(in crate::groups) pattern: Option<String>,
     pub(in crate::groups) assignor: Option<Assignor>,
     pub(in crate::groups) owned: Option<Partitions>,
 }
@@ -44,7 +46,7 @@ impl ConsumerGroup {
     pub(in crate::groups) fn heartbeat(
         &mut self,
         request: &ConsumerHeartbeat,
-        topics: &Topics<'_>,
+        topics: &dyn Topics,
         now: Now,
     ) -> Result<ConsumerOutcome, ConsumerRefusal> {
         if request.epoch < 0 {
@@ -57,7 +59,11 @@ impl ConsumerGroup {
             self.check(request)?;
         }
         let before = self.members.get(id).map(|member| member.assigned.clone());
-        let wants_others = self.update(request, now);
+        let read_before = self.topics_read_by(id);
+        self.update(request, now);
+        self.resolve(topics, now);
+        // A pattern that stands for nothing changes nothing.
+        let wants_others = read_before != self.topics_read_by(id);
         let metadata_hash = self.hash_of(topics);
         if wants_others || metadata_hash != self.metadata_hash {
             self.metadata_hash = metadata_hash;
@@ -70,7 +76,7 @@ impl ConsumerGroup {
         let member = &self.members[id];
         let is_full = request.epoch == 0
             || request.rebalance_timeout_ms.is_some()
-                && request.topics.is_some()
+                && (request.topics.is_some() || request.pattern.is_some())
                 && request.owned.is_some();
         let changed = before.as_ref() != Some(&member.assigned);
         let assignment = (is_full || changed).then(|| member.assigned.clone());
@@ -161,8 +167,13 @@ impl ConsumerGroup {
         }
     }
 
-    /// Takes in what a member says of itself; whether it wants other topics than before.
-    fn update(&mut self, request: &ConsumerHeartbeat, now: Now) -> bool {
+    fn topics_read_by(&self, id: &str) -> BTreeSet<String> {
+        let member = self.members.get(id).into_iter();
+        member.flat_map(|member| self.topics_of(member)).cloned().collect()
+    }
+
+    /// Takes in what a member says of itself.
+    fn update(&mut self, request: &ConsumerHeartbeat, now: Now) {
         let deadline_ms = now.elapsed_ms + self.rules.session_timeout_ms;
         let entry = self.members.entry(request.member_id.clone());
         let member = entry.or_insert_with(|| ConsumerMember {
@@ -171,6 +182,7 @@ impl ConsumerGroup {
             client_id: String::new(),
             client_host: String::new(),
             topics: BTreeSet::new(),
+            pattern: None,
             rebalance_timeout_ms: -1,
             assignor: None,
             epoch: 0,
@@ -193,12 +205,11 @@ impl ConsumerGroup {
         member.rebalance_timeout_ms =
             request.rebalance_timeout_ms.unwrap_or(member.rebalance_timeout_ms);
         member.assignor = request.assignor.or(member.assignor);
-        match &request.topics {
-            Some(topics) if *topics != member.topics => {
-                member.topics.clone_from(topics);
-                true
-            }
-            _ => false,
+        if let Some(topics) = &request.topics {
+            member.topics.clone_from(topics);
+        }
+        if let Some(pattern) = &request.pattern {
+            member.pattern = Some(pattern.clone()).filter(|pattern| !pattern.is_empty());
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod assignor;
 mod heartbeat;
+mod pattern;
 mod reconcile;
 mod records;
 
@@ -19,12 +20,20 @@ use super::classic::{Committer, Now};
 use super::record::Key;
 pub(super) use assignor::Assignor;
 pub(super) use heartbeat::{ConsumerHeartbeat, ConsumerOutcome, ConsumerRefusal};
+use pattern::Resolved;
+pub(super) use pattern::TopicPattern;
 
 /// Partitions of any topics.
 pub(super) type Partitions = BTreeSet<(Uuid, i32)>;
 
-/// What there is of a topic: its id and how many partitions it has.
-pub(super) type Topics<'a> = dyn Fn(&str) -> Option<(Uuid, i32)> + 'a;
+/// The topics that there are.
+pub(super) trait Topics {
+    /// A topic's id, and how many partitions it has.
+    fn find(&self, name: &str) -> Option<(Uuid, i32)>;
+
+    /// The names that a pattern stands for.
+    fn matching(&self, pattern: &TopicPattern) -> BTreeSet<String>;
+}
 
 /// The epoch with which a member leaves.
 const LEAVES: i32 = -1;
@@ -59,6 +68,8 @@ pub(crate) struct ConsumerMember {
     pub(crate) client_id: String,
     pub(crate) client_host: String,
     pub(crate) topics: BTreeSet<String>,
+    /// Whose topics it reads besides.
+    pub(crate) pattern: Option<String>,
     pub(crate) rebalance_timeout_ms: i32,
     pub(super) assignor: Option<Assignor>,
     pub(crate) epoch: i32,
@@ -84,6 +95,8 @@ pub(super) struct ConsumerGroup {
     target_since_wall_ms: i64,
     target: BTreeMap<String, Partitions>,
     members: BTreeMap<String, ConsumerMember>,
+    /// What the members' patterns stand for.
+    patterns: BTreeMap<String, Resolved>,
     /// When the last member left.
     vacant_since_wall_ms: i64,
     /// What the log says of the group.
@@ -120,6 +133,7 @@ impl ConsumerGroup {
             target_since_wall_ms: 0,
             target: BTreeMap::new(),
             members: BTreeMap::new(),
+            patterns: BTreeMap::new(),
             vacant_since_wall_ms: now.wall_ms,
             written: BTreeMap::new(),
         }
@@ -168,7 +182,7 @@ impl ConsumerGroup {
 
     /// All that members read.
     pub(super) fn subscribed_topics(&self) -> BTreeSet<String> {
-        self.members.values().flat_map(|member| member.topics.iter().cloned()).collect()
+        self.members.values().flat_map(|member| self.topics_of(member)).cloned().collect()
     }
 
     /// The assignor that most members ask for.

@@ -10,23 +10,23 @@ use super::{ConsumerGroup, LEAVES_FOR_A_WHILE, MemberState, Now, Partitions, Top
 
 impl ConsumerGroup {
     /// A number that changes when topics that are wanted come, go or grow.
-    pub(super) fn hash_of(&self, topics: &Topics<'_>) -> i64 {
+    pub(super) fn hash_of(&self, topics: &dyn Topics) -> i64 {
         let subscribed = self.subscribed_topics();
         if subscribed.is_empty() {
             return 0;
         }
         let mut hasher = DefaultHasher::new();
         for name in subscribed {
-            (topics(&name), name).hash(&mut hasher);
+            (topics.find(&name), name).hash(&mut hasher);
         }
         // 0 stands for none.
         hasher.finish().cast_signed() | 1
     }
 
     /// Shares all partitions out anew.
-    pub(super) fn make_target(&mut self, topics: &Topics<'_>, now: Now) {
+    pub(super) fn make_target(&mut self, topics: &dyn Topics, now: Now) {
         let subscribers = self.members.iter().map(|(id, member)| {
-            let topics = member.topics.iter().filter_map(|name| topics(name));
+            let topics = self.topics_of(member).filter_map(|name| topics.find(name));
             Subscriber {
                 member_id: id.clone(),
                 // Static members keep their places when their ids change.

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use farlog_wire::EncodeError;
 
-use super::{Assignor, ConsumerGroup, ConsumerMember, ConsumerRules, MemberState, Now, Partitions};
+use super::{
+    Assignor, ConsumerGroup, ConsumerMember, ConsumerRules, MemberState, Now, Partitions, Resolved,
+};
 use crate::groups::record::{
-    ConsumerGroupValue, CurrentAssignmentValue, Key, MemberMetadataValue, RecordError,
-    TargetEpochValue, TargetMemberValue, TopicPartitions,
+    ConsumerGroupValue, CurrentAssignmentValue, Key, MemberMetadataValue, PatternValue,
+    RecordError, TargetEpochValue, TargetMemberValue, TopicPartitions,
 };
 
 impl ConsumerGroup {
@@ -68,6 +70,16 @@ impl ConsumerGroup {
             let value = TargetMemberValue { topic_partitions: by_topic(target) };
             records.insert(key, value.to_bytes()?);
         }
+        for (pattern, resolved) in &self.patterns {
+            let key = Key::Pattern { group: group(), pattern: pattern.clone() };
+            let value = PatternValue {
+                topics: resolved.topics.iter().cloned().collect(),
+                // Kafka's is the offset of its metadata log, which there is none of here.
+                version: 0,
+                timestamp_ms: resolved.at_wall_ms,
+            };
+            records.insert(key, value.to_bytes()?);
+        }
         Ok(records)
     }
 
@@ -109,6 +121,12 @@ impl ConsumerGroup {
                         member.restore(&value, now);
                     }
                 }
+                Key::Pattern { pattern, .. } => {
+                    let PatternValue { topics, timestamp_ms, .. } =
+                        PatternValue::from_bytes(value)?;
+                    let resolved = Resolved::restored(topics, timestamp_ms, now);
+                    group.patterns.insert(pattern.clone(), resolved);
+                }
                 Key::Offset { .. } | Key::Classic { .. } | Key::Other(_) => {}
             }
         }
@@ -125,7 +143,8 @@ impl ConsumerMember {
             client_id: self.client_id.clone(),
             client_host: self.client_host.clone(),
             subscribed_topic_names: self.topics.iter().cloned().collect(),
-            subscribed_topic_regex: None,
+            // Kafka writes no null here.
+            subscribed_topic_regex: Some(self.pattern.clone().unwrap_or_default()),
             rebalance_timeout_ms: self.rebalance_timeout_ms,
             server_assignor: self.assignor.map(|assignor| assignor.name().to_owned()),
         }
@@ -148,6 +167,7 @@ impl ConsumerMember {
             client_id: value.client_id,
             client_host: value.client_host,
             topics: value.subscribed_topic_names.into_iter().collect(),
+            pattern: value.subscribed_topic_regex.filter(|pattern| !pattern.is_empty()),
             rebalance_timeout_ms: value.rebalance_timeout_ms,
             assignor: value.server_assignor.as_deref().and_then(Assignor::from_name),
             epoch: 0,

@@ -13,11 +13,37 @@ fn at(elapsed_ms: i64) -> Now {
     Now { elapsed_ms, wall_ms: 1_700_000_000_000 + elapsed_ms }
 }
 
-fn topics(name: &str) -> Option<(Uuid, i32)> {
+fn find(name: &str) -> Option<(Uuid, i32)> {
     match name {
         "topic" => Some((TOPIC, 4)),
         "other" => Some((OTHER, 2)),
         _ => None,
+    }
+}
+
+/// The topics above.
+struct Made;
+
+impl Topics for Made {
+    fn find(&self, name: &str) -> Option<(Uuid, i32)> {
+        find(name)
+    }
+
+    fn matching(&self, pattern: &TopicPattern) -> BTreeSet<String> {
+        Only(&["topic", "other"]).matching(pattern)
+    }
+}
+
+/// Some of them.
+struct Only(&'static [&'static str]);
+
+impl Topics for Only {
+    fn find(&self, name: &str) -> Option<(Uuid, i32)> {
+        find(name).filter(|_| self.0.contains(&name))
+    }
+
+    fn matching(&self, pattern: &TopicPattern) -> BTreeSet<String> {
+        self.0.iter().filter(|name| pattern.matches(name)).map(|&name| name.to_owned()).collect()
     }
 }
 
@@ -31,6 +57,7 @@ fn joins(member: &str, instance: Option<&str>) -> ConsumerHeartbeat {
         client_host: "/127.0.0.1".to_owned(),
         rebalance_timeout_ms: Some(5_000),
         topics: Some(BTreeSet::from(["topic".to_owned()])),
+        pattern: None,
         assignor: None,
         owned: Some(Partitions::new()),
     }
@@ -41,6 +68,7 @@ fn stays(member: &str, epoch: i32, owned: Option<&[i32]>) -> ConsumerHeartbeat {
         epoch,
         rebalance_timeout_ms: None,
         topics: None,
+        pattern: None,
         owned: owned.map(partitions),
         ..joins(member, None)
     }
@@ -55,11 +83,11 @@ fn group() -> ConsumerGroup {
 }
 
 fn beat(group: &mut ConsumerGroup, request: &ConsumerHeartbeat) -> ConsumerOutcome {
-    group.heartbeat(request, &topics, at(0)).expect("nothing is wrong with it")
+    group.heartbeat(request, &Made, at(0)).expect("nothing is wrong with it")
 }
 
 fn refused(group: &mut ConsumerGroup, request: &ConsumerHeartbeat) -> ErrorCode {
-    group.heartbeat(request, &topics, at(0)).expect_err("it is refused").0
+    group.heartbeat(request, &Made, at(0)).expect_err("it is refused").0
 }
 
 #[test]
@@ -89,6 +117,37 @@ fn what_a_newcomer_gets_is_given_up_first() {
     let all = beat(&mut group, &stays("b", second.epoch, None));
     assert_eq!(all.assignment, Some(partitions(&[0, 1, 2, 3])));
     assert!(all.epoch > second.epoch);
+}
+
+#[test]
+fn a_pattern_follows_the_topics() {
+    let mut group = group();
+    let with = |pattern: &str| Some(pattern.to_owned());
+    let joins = ConsumerHeartbeat { topics: None, pattern: with("t.*|o.*"), ..joins("a", None) };
+    let assigned = |outcome: ConsumerOutcome| outcome.assignment.map(|parts| parts.len());
+    let first = group.heartbeat(&joins, &Only(&["topic"]), at(0)).expect("it is let in");
+    assert_eq!((first.epoch, assigned(first.clone())), (2, Some(4)));
+    let beat = |group: &mut ConsumerGroup, request: &ConsumerHeartbeat, elapsed_ms| {
+        group.heartbeat(request, &Made, at(elapsed_ms)).expect("nothing is wrong with it")
+    };
+    // Looked up not too often.
+    let early = beat(&mut group, &stays("a", 2, None), 9_999);
+    assert_eq!((early.epoch, early.assignment), (2, None));
+    let later = beat(&mut group, &stays("a", 2, None), 10_000);
+    assert_eq!((later.epoch, assigned(later)), (3, Some(6)));
+    // As the log has it.
+    let written = group.changes("group").unwrap();
+    let written = written.into_iter().map(|(key, value)| (key, value.unwrap())).collect();
+    let mut group = ConsumerGroup::from_records(written, RULES, at(0)).unwrap().unwrap();
+    assert_eq!(group.subscribed_topics().len(), 2);
+    // Names in its place, and the pattern is forgotten.
+    let topics = Some(BTreeSet::from(["other".to_owned()]));
+    let names = ConsumerHeartbeat { topics, pattern: with(""), ..stays("a", 3, None) };
+    beat(&mut group, &names, 0);
+    assert_eq!(group.subscribed_topics().len(), 1);
+    let is_pattern = |key: &Key| matches!(key, Key::Pattern { .. });
+    let changes = group.changes("group").unwrap();
+    assert!(changes.iter().any(|(key, value)| is_pattern(key) && value.is_none()));
 }
 
 #[test]
@@ -240,7 +299,7 @@ proptest! {
             if request.epoch == 0 {
                 clients.insert(name, (0, Partitions::new()));
             }
-            match group.heartbeat(&request, &topics, at(elapsed_ms)) {
+            match group.heartbeat(&request, &Made, at(elapsed_ms)) {
                 Ok(outcome) if outcome.epoch < 0 => drop(clients.remove(name)),
                 Ok(outcome) => {
                     let client = clients.entry(name).or_default();
@@ -266,7 +325,7 @@ proptest! {
             let assigned: Partitions =
                 group.members().values().flat_map(|member| member.assigned.clone()).collect();
             let names = group.subscribed_topics();
-            let wanted: i32 = names.iter().map(|name| topics(name).unwrap().1).sum();
+            let wanted: i32 = names.iter().map(|name| find(name).unwrap().1).sum();
             prop_assert_eq!(i32::try_from(assigned.len()).unwrap(), wanted);
         }
     }

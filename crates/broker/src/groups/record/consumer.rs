@@ -57,6 +57,15 @@ pub(in crate::groups) struct CurrentAssignmentValue {
     pub(in crate::groups) pending_revocation: Vec<TopicPartitions>,
 }
 
+/// Kind 16.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::groups) struct PatternValue {
+    pub(in crate::groups) topics: Vec<String>,
+    /// Of the cluster's metadata when they were looked up.
+    pub(in crate::groups) version: i64,
+    pub(in crate::groups) timestamp_ms: i64,
+}
+
 impl ConsumerGroupValue {
     pub(in crate::groups) fn to_bytes(self) -> Result<Bytes, EncodeError> {
         let mut out = Writer::new();
@@ -189,6 +198,33 @@ impl CurrentAssignmentValue {
             state: input.i8(WHAT)?,
             assigned: read_partitions(&mut input)?,
             pending_revocation: read_partitions(&mut input)?,
+        };
+        input.tagged_fields(WHAT, |_, _| Ok(false))?;
+        input.finish(WHAT)?;
+        Ok(value)
+    }
+}
+
+impl PatternValue {
+    pub(in crate::groups) fn to_bytes(&self) -> Result<Bytes, EncodeError> {
+        const TOPICS: &str = "ConsumerGroupRegularExpressionValue.topics";
+        let mut out = Writer::new();
+        out.i16(0);
+        out.array(TOPICS, &self.topics, true, |out, name| out.string(TOPICS, name, true))?;
+        out.i64(self.version);
+        out.i64(self.timestamp_ms);
+        out.tagged_fields(&TaggedFields::new());
+        Ok(out.into_bytes().freeze())
+    }
+
+    pub(in crate::groups) fn from_bytes(bytes: Bytes) -> Result<Self, RecordError> {
+        const WHAT: &str = "ConsumerGroupRegularExpressionValue";
+        let mut input = Reader::new(bytes);
+        version(&mut input, WHAT, 0)?;
+        let value = Self {
+            topics: input.array(WHAT, true, 1, |input| input.string(WHAT, true))?,
+            version: input.i64(WHAT)?,
+            timestamp_ms: input.i64(WHAT)?,
         };
         input.tagged_fields(WHAT, |_, _| Ok(false))?;
         input.finish(WHAT)?;

@@ -10,8 +10,8 @@ use farlog_wire::primitives::TaggedFields;
 use farlog_wire::{DecodeError, EncodeError, Reader, Uuid, Writer};
 
 pub(super) use consumer::{
-    ConsumerGroupValue, CurrentAssignmentValue, MemberMetadataValue, TargetEpochValue,
-    TargetMemberValue, TopicPartitions,
+    ConsumerGroupValue, CurrentAssignmentValue, MemberMetadataValue, PatternValue,
+    TargetEpochValue, TargetMemberValue, TopicPartitions,
 };
 
 /// What a record is about.
@@ -31,6 +31,8 @@ pub(super) enum Key {
     TargetMember { group: String, member: String },
     /// Kind 8: what a member has.
     CurrentMember { group: String, member: String },
+    /// Kind 16: which topics a pattern stands for.
+    Pattern { group: String, pattern: String },
     /// Kinds of share and streams groups, and what may come.
     Other(i16),
 }
@@ -94,6 +96,7 @@ impl Key {
             Self::TargetEpoch { group } => (6, group, None),
             Self::TargetMember { group, member } => (7, group, Some(member)),
             Self::CurrentMember { group, member } => (8, group, Some(member)),
+            Self::Pattern { group, pattern } => (16, group, Some(pattern)),
             Self::Other(kind) => {
                 out.i16(*kind);
                 return Ok(out.into_bytes().freeze());
@@ -114,7 +117,7 @@ impl Key {
     pub(super) fn from_bytes(bytes: Bytes) -> Result<Self, RecordError> {
         let mut input = Reader::new(bytes);
         let kind = input.i16("Key.kind")?;
-        if !matches!(kind, 0..=3 | 5..=8) {
+        if !matches!(kind, 0..=3 | 5..=8 | 16) {
             return Ok(Self::Other(kind));
         }
         let group = input.string("Key.group", false)?;
@@ -131,6 +134,7 @@ impl Key {
                 match kind {
                     5 => Self::Member { group, member },
                     7 => Self::TargetMember { group, member },
+                    16 => Self::Pattern { group, pattern: member },
                     _ => Self::CurrentMember { group, member },
                 }
             }

@@ -149,4 +149,13 @@ fn consumer_groups_are_kafkas() {
     ));
     assert_eq!(value.to_bytes().unwrap(), bytes);
     assert_eq!(CurrentAssignmentValue::from_bytes(bytes), Ok(value));
+    let key = Key::Pattern { group: "g".to_owned(), pattern: "t.*".to_owned() };
+    let bytes = hex("00100001670003742e2a");
+    assert_eq!(key.to_bytes().unwrap(), bytes);
+    assert_eq!(Key::from_bytes(bytes), Ok(key));
+    let topics = vec!["t1".to_owned(), "t2".to_owned()];
+    let value = PatternValue { topics, version: 7, timestamp_ms: TIME_MS };
+    let bytes = hex("00000303743103743200000000000000070000018bcfe5680000");
+    assert_eq!(value.to_bytes().unwrap(), bytes);
+    assert_eq!(PatternValue::from_bytes(bytes), Ok(value));
 }

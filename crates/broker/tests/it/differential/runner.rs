@@ -22,6 +22,15 @@ pub(super) struct Announced {
     pub(super) ours: Ranges,
 }
 
+/// Where a broker listens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ways {
+    /// For clients that may do everything.
+    pub(super) plain: SocketAddr,
+    /// For users.
+    pub(super) sasl: SocketAddr,
+}
+
 /// What a broker said to each step of a case.
 pub(super) type Said = Vec<Vec<String>>;
 
@@ -63,9 +72,9 @@ pub(super) fn versions_of(args: &Args, announced: &Announced) -> Vec<i16> {
 }
 
 /// Runs a case against one broker.
-pub(super) async fn say(case: &Case, address: SocketAddr, announced: &Announced) -> Said {
+pub(super) async fn say(case: &Case, ways: Ways, announced: &Announced) -> Said {
     let prefix = format!("{}.{}", case.file, case.name);
-    let mut world = World::new(Peer::new(address), prefix);
+    let mut world = World::new(ways, prefix);
     let mut said = Vec::new();
     for step in &case.steps {
         said.push(say_step(&mut world, step, announced).await);

@@ -8,6 +8,7 @@ mod consumers;
 mod groups;
 mod offsets;
 mod records;
+mod security;
 mod topics;
 mod transactions;
 
@@ -16,6 +17,7 @@ use farlog_wire::ApiKey;
 use super::script::Args;
 use super::world::World;
 use crate::peer::NoAnswer;
+use security::{ALLOW, DENY};
 
 /// The API that a command speaks; `None` if it speaks none.
 pub(super) fn api_of(command: &str) -> Option<ApiKey> {
@@ -58,7 +60,14 @@ pub(super) fn api_of(command: &str) -> Option<ApiKey> {
         "delete-groups" => ApiKey::DeleteGroups,
         "consumer" => ApiKey::ConsumerGroupHeartbeat,
         "consumer-group" => ApiKey::ConsumerGroupDescribe,
-        "raw" | "join" | "log" | "await-gone" => return None,
+        "allow" | "deny" => ApiKey::CreateAcls,
+        "acls" => ApiKey::DescribeAcls,
+        "remove-acls" => ApiKey::DeleteAcls,
+        "scram" => ApiKey::AlterUserScramCredentials,
+        "scram-users" => ApiKey::DescribeUserScramCredentials,
+        "handshake" => ApiKey::SaslHandshake,
+        "authenticate" => ApiKey::SaslAuthenticate,
+        "raw" | "join" | "log" | "await-gone" | "login" | "logout" => return None,
         other => panic!("no step is called {other}"),
     })
 }
@@ -104,6 +113,15 @@ pub(super) async fn run(world: &mut World, args: &Args, version: i16) -> Vec<Str
         "commit" => committed::commit(world, args, version).await,
         "committed" => committed::fetch(world, args, version).await,
         "delete-offsets" => committed::delete(world, args, version).await,
+        "login" | "logout" => security::log_in(world, args),
+        "allow" => security::create(world, args, version, ALLOW).await,
+        "deny" => security::create(world, args, version, DENY).await,
+        "acls" => security::describe(world, args, version).await,
+        "remove-acls" => security::remove(world, args, version).await,
+        "scram" => security::alter_scram(world, args, version).await,
+        "scram-users" => security::describe_scram(world, args, version).await,
+        "handshake" => security::handshake(world, args, version).await,
+        "authenticate" => security::authenticate(world, args, version).await,
         "configs" => configs::describe(world, args, version).await,
         "alter" => configs::alter(world, args, version).await,
         "replace-configs" => configs::replace(world, args, version).await,

@@ -13,6 +13,7 @@ use farlog_wire::{ErrorCode, Uuid};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::runner::Ways;
 use super::script::parse;
 use crate::peer::{NoAnswer, Peer};
 
@@ -28,7 +29,11 @@ pub(super) const UNKNOWN_ID: Uuid = Uuid([9; 16]);
 /// One case against one broker.
 #[derive(Debug)]
 pub(super) struct World {
+    /// Who does the steps.
     pub(super) peer: Peer,
+    /// Who may do everything.
+    admin: Peer,
+    pub(super) ways: Ways,
     /// Distinguishes this case from others, of this run and of earlier ones.
     prefix: String,
     now_ms: i64,
@@ -44,10 +49,12 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(peer: Peer, prefix: String) -> Self {
+    pub(super) fn new(ways: Ways, prefix: String) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
         Self {
-            peer,
+            peer: Peer::new(ways.plain),
+            admin: Peer::new(ways.plain),
+            ways,
             prefix,
             now_ms: i64::try_from(since.as_millis()).expect("a clock before long"),
             topic_ids: BTreeMap::new(),
@@ -62,6 +69,8 @@ impl World {
     pub(super) fn beside(&self) -> Self {
         Self {
             peer: self.peer.another(),
+            admin: self.admin.another(),
+            ways: self.ways,
             prefix: self.prefix.clone(),
             now_ms: self.now_ms,
             topic_ids: self.topic_ids.clone(),
@@ -196,7 +205,7 @@ impl World {
         let request =
             DescribeTransactionsRequest { transactional_ids: vec![transactional_id.to_owned()] };
         loop {
-            let answer = self.peer.call(&request, 0).await.expect("an answer");
+            let answer = self.admin.call(&request, 0).await.expect("an answer");
             let state = &answer.transaction_states[0].transaction_state;
             if !state.starts_with("Prepare") {
                 return;
@@ -224,7 +233,7 @@ impl World {
             topics: vec![topic],
             ..ListOffsetsRequest::default()
         };
-        let answer = self.peer.call(&request, 4).await?;
+        let answer = self.admin.call(&request, 4).await?;
         let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
         Ok(partitions.all(|partition| partition.error_code == ErrorCode::NONE))
     }
@@ -245,7 +254,7 @@ impl World {
             timeout_ms: 30_000,
             ..CreateTopicsRequest::default()
         };
-        self.peer.call(&request, 5).await.expect("an answer to CreateTopics");
+        self.admin.call(&request, 5).await.expect("an answer to CreateTopics");
         self.wait_for_topic(&name, 1).await;
     }
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use farlog_broker::{
-    ClientCertificates, HostPort, ListenerOptions, SaslMechanism, SecurityOptions,
-    SecurityProtocol, TlsServerOptions, Users,
+    AuthorizerOptions, ClientCertificates, HostPort, ListenerOptions, SaslMechanism,
+    SecurityOptions, SecurityProtocol, TlsServerOptions, Users,
 };
 
 /// Arguments about listeners and who may use them.
@@ -37,6 +37,15 @@ pub struct WaysIn {
     /// Kafka's tools (kafka-configs, SCRAM).
     #[arg(long, value_name = "FILE")]
     pub users: Option<PathBuf>,
+    /// Refuse what no access control entry (kafka-acls) allows.
+    #[arg(long)]
+    pub authorizer: bool,
+    /// Who may do everything all the same: User:NAME; may be repeated.
+    #[arg(long, value_name = "PRINCIPAL", requires = "authorizer")]
+    pub super_user: Vec<String>,
+    /// Allow what no entry is about (Kafka's allow.everyone.if.no.acl.found).
+    #[arg(long, requires = "authorizer")]
+    pub allow_without_acl: bool,
     /// SASL mechanisms to offer, separated by commas; all if not given.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub sasl_mechanisms: Vec<SaslMechanism>,
@@ -90,6 +99,10 @@ impl WaysIn {
         if !self.sasl_mechanisms.is_empty() {
             security.mechanisms = self.sasl_mechanisms.iter().copied().collect();
         }
+        security.authorizer = self.authorizer.then(|| AuthorizerOptions {
+            super_users: self.super_user.iter().cloned().collect(),
+            allow_without_acl: self.allow_without_acl,
+        });
         if let Some(path) = &self.users {
             let text = String::from_utf8(read(path)?);
             let text = text.map_err(|_| format!("{} is not UTF-8", path.display()))?;

@@ -1,33 +1,46 @@
 //! What a bench measured, as it goes into the JSON file. MB is 10^6 bytes and GB 10^9.
 
 use std::fs;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::dataset::DatasetKind;
-use super::statistics::{Percentiles, Spread};
-use super::usage::CpuSeconds;
+use crate::dataset::DatasetKind;
+use crate::statistics::{Percentiles, Spread};
+use crate::table;
 
 const MB: f64 = 1e6;
 const GB: f64 = 1e9;
 
 /// A whole bench.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     /// `smoke`, `quick` or `full`.
     pub(crate) mode: &'static str,
     /// Seconds since 1970.
     pub(crate) started_at: u64,
     pub(crate) machine: Machine,
     /// Release of the brokers and of MirrorMaker 2.
-    pub(crate) kafka_version: &'static str,
+    pub(crate) kafka_version: String,
     /// How everything was configured.
     pub(crate) settings: Settings,
     pub(crate) relay: Vec<RelayRun>,
     pub(crate) catch_up: Vec<CatchUp>,
     pub(crate) latency: Vec<Latency>,
     /// The limits, each with what was measured.
-    pub(crate) verdicts: Vec<super::limits::Verdict>,
+    pub(crate) verdicts: Vec<crate::limits::Verdict>,
+}
+
+impl Report {
+    /// Its tables, as Markdown.
+    pub fn tables(&self) -> String {
+        table::render(self)
+    }
+
+    /// All of it.
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a report has string keys and finite numbers")
+    }
 }
 
 /// Where it ran.
@@ -72,6 +85,8 @@ pub(crate) struct Settings {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Tool {
     Farlog,
+    /// With `recompress: zstd`.
+    FarlogRecompress,
     /// Tuned for throughput.
     MirrorMaker2,
     /// With the clients' defaults, as most published files run it.
@@ -86,6 +101,7 @@ impl Tool {
     pub(crate) fn alias(self) -> &'static str {
         match self {
             Tool::Farlog => "farlog",
+            Tool::FarlogRecompress => "farlogz",
             Tool::MirrorMaker2 => "mm",
             Tool::MirrorMaker2Defaults => "mmd",
             Tool::None => "none",
@@ -99,6 +115,7 @@ impl Tool {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Tool::Farlog => "Farlog",
+            Tool::FarlogRecompress => "Farlog, recompress",
             Tool::MirrorMaker2 => "MirrorMaker 2",
             Tool::MirrorMaker2Defaults => "MM2 defaults",
             Tool::None => "(source itself)",
@@ -117,12 +134,12 @@ pub(crate) struct RelayRun {
 }
 
 impl RelayRun {
-    pub(crate) fn new(bytes: u64, seconds: f64, cpu: CpuSeconds) -> RelayRun {
+    pub(crate) fn new(bytes: u64, seconds: f64, cpu: Duration) -> RelayRun {
         RelayRun {
             bytes,
             seconds,
             mb_per_second: bytes as f64 / MB / seconds,
-            cpu_seconds_per_gb: cpu.0 / (bytes as f64 / GB),
+            cpu_seconds_per_gb: cpu.as_secs_f64() / (bytes as f64 / GB),
         }
     }
 }
@@ -175,26 +192,26 @@ pub(crate) struct CpuPerGb {
 /// CPU time of all three at one moment, or between two.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CpuOfAll {
-    pub(crate) tool: CpuSeconds,
-    pub(crate) source_broker: CpuSeconds,
-    pub(crate) target_broker: CpuSeconds,
+    pub(crate) tool: Duration,
+    pub(crate) source_broker: Duration,
+    pub(crate) target_broker: Duration,
 }
 
 impl CpuOfAll {
     pub(crate) fn since(self, earlier: CpuOfAll) -> CpuOfAll {
         CpuOfAll {
-            tool: self.tool - earlier.tool,
-            source_broker: self.source_broker - earlier.source_broker,
-            target_broker: self.target_broker - earlier.target_broker,
+            tool: self.tool.saturating_sub(earlier.tool),
+            source_broker: self.source_broker.saturating_sub(earlier.source_broker),
+            target_broker: self.target_broker.saturating_sub(earlier.target_broker),
         }
     }
 
     fn per_gb(self, bytes: u64) -> CpuPerGb {
         let gb = bytes as f64 / GB;
         CpuPerGb {
-            tool: self.tool.0 / gb,
-            source_broker: self.source_broker.0 / gb,
-            target_broker: self.target_broker.0 / gb,
+            tool: self.tool.as_secs_f64() / gb,
+            source_broker: self.source_broker.as_secs_f64() / gb,
+            target_broker: self.target_broker.as_secs_f64() / gb,
         }
     }
 }

@@ -10,29 +10,30 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::report::RelayRun;
-use super::usage;
-use crate::command::Failure;
+use crate::error::BenchError;
+use crate::report::RelayRun;
+use farlog_testkit::usage;
 
 /// What each end hands to the kernel at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Moves so many bytes through the relay.
-pub(crate) fn measure(bytes: u64) -> Result<RelayRun, Failure> {
+pub(crate) fn measure(bytes: u64) -> Result<RelayRun, BenchError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_io()
         .build()
-        .map_err(Failure::while_doing("starting a runtime"))?;
+        .map_err(BenchError::while_doing("starting a runtime"))?;
     let pid = std::process::id();
-    let cpu_before = usage::cpu(pid)?;
+    let cpu = || usage::cpu(pid).map_err(BenchError::while_doing("our own CPU time"));
+    let cpu_before = cpu()?;
     let start = Instant::now();
     let received =
-        runtime.block_on(move_bytes(bytes)).map_err(Failure::while_doing("relaying bytes"))?;
+        runtime.block_on(move_bytes(bytes)).map_err(BenchError::while_doing("relaying bytes"))?;
     let seconds = start.elapsed().as_secs_f64();
-    let cpu = usage::cpu(pid)? - cpu_before;
+    let cpu = cpu()?.saturating_sub(cpu_before);
     if received != bytes {
-        return Err(Failure::new(format!("the relay delivered {received} of {bytes} bytes")));
+        return Err(BenchError::new(format!("the relay delivered {received} of {bytes} bytes")));
     }
     Ok(RelayRun::new(bytes, seconds, cpu))
 }

@@ -8,10 +8,10 @@ use farlog_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTo
 use farlog_wire::messages::fetch_response::PartitionData;
 use tokio::sync::watch;
 
-use super::batches;
-use super::dataset::PARTITIONS;
-use super::load::Stamp;
-use crate::command::Failure;
+use crate::batches;
+use crate::dataset::PARTITIONS;
+use crate::error::BenchError;
+use crate::load::Stamp;
 
 /// How long the broker holds a fetch back while there is nothing; data is answered at once.
 const FETCH_WAIT_MS: i32 = 500;
@@ -67,13 +67,13 @@ impl Consumer {
     }
 
     /// Every record, in the order of arrival.
-    pub(crate) async fn run(mut self) -> Result<Vec<Arrival>, Failure> {
+    pub(crate) async fn run(mut self) -> Result<Vec<Arrival>, BenchError> {
         while !self.progress.is_closed() {
             let response = self
                 .connection
                 .send_version(&self.request(), FETCH_VERSION)
                 .await
-                .map_err(Failure::while_doing("cannot consume the mirror"))?;
+                .map_err(BenchError::while_doing("cannot consume the mirror"))?;
             let at = Instant::now();
             for partition in response.responses.into_iter().flat_map(|topic| topic.partitions) {
                 self.take(partition, at)?;
@@ -106,16 +106,16 @@ impl Consumer {
         }
     }
 
-    fn take(&mut self, data: PartitionData, at: Instant) -> Result<(), Failure> {
+    fn take(&mut self, data: PartitionData, at: Instant) -> Result<(), BenchError> {
         let partition = data.partition_index;
         if let Err(code) = data.error_code.check() {
             let topic = &self.topic;
-            return Err(Failure::new(format!("cannot consume {topic}-{partition}: {code}")));
+            return Err(BenchError::new(format!("cannot consume {topic}-{partition}: {code}")));
         }
         let position = usize::try_from(partition)
             .ok()
             .and_then(|index| self.positions.get_mut(index))
-            .ok_or_else(|| Failure::new(format!("nobody asked for partition {partition}")))?;
+            .ok_or_else(|| BenchError::new(format!("nobody asked for partition {partition}")))?;
         let (origin, arrivals) = (self.origin, &mut self.arrivals);
         batches::each_record(data.records.unwrap_or_default(), |offset, value| {
             // A broker answers with the whole batch around the offset that was asked for.
@@ -123,10 +123,10 @@ impl Consumer {
                 return Ok(());
             }
             let stamp = Stamp::read(value)
-                .ok_or_else(|| Failure::new("a record that is not of the load"))?;
+                .ok_or_else(|| BenchError::new("a record that is not of the load"))?;
             if stamp.number != position.number {
                 let (found, wanted) = (stamp.number, position.number);
-                return Err(Failure::new(format!(
+                return Err(BenchError::new(format!(
                     "partition {partition}: record {found} where {wanted} belongs"
                 )));
             }

@@ -1,22 +1,21 @@
-//! `cargo xtask bench-broker`: the embedded broker beside Kafka, under Kafka's own load tools.
+//! The embedded broker beside Kafka, under Kafka's own load tools.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use comfy_table::{ContentArrangement, Table, presets};
-use farlog_testkit::jars::KafkaVersion;
 use farlog_testkit::kafka::{JvmMode, KafkaCluster, KafkaOptions};
 use farlog_testkit::ports::PortLease;
 use farlog_testkit::process::{Program, Supervised};
 use farlog_testkit::scratch::Scratch;
 use farlog_testkit::tools::Tool;
 
-use crate::bench::usage;
-use crate::command::Failure;
-use crate::product::{self, Profile};
-
-const KAFKA: KafkaVersion = KafkaVersion::V4_3;
+use crate::KAFKA;
+use crate::error::BenchError;
+use crate::progress::Progress;
+use crate::statistics::Spread;
+use crate::table::{cell, table};
+use crate::tools::{cpu, peak_memory_bytes};
 
 /// Heap of Kafka's broker: that of its own start script.
 const HEAP_MB: u32 = 1024;
@@ -32,16 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How much load, and how often.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Records of 1 KB in each run
     #[arg(long, default_value_t = 1_000_000)]
-    records: u64,
+    pub records: u64,
     /// Runs that count; one more goes before them
     #[arg(long, default_value_t = 3)]
-    runs: usize,
-    /// Measure this binary instead of building one
-    #[arg(long)]
-    farlog: Option<PathBuf>,
+    pub runs: usize,
 }
 
 /// What is measured.
@@ -74,19 +70,16 @@ struct Run {
     cpu_seconds_per_gb: f64,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    crate::fetch_kafka::fetch(KAFKA)?;
-    let farlog = match &arguments.farlog {
-        Some(farlog) => farlog.clone(),
-        None => {
-            product::build(Profile::Release)?;
-            product::path(Profile::Release)
-        }
-    };
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header([
+/// Measures this Farlog and Kafka one after the other, and gives back the table.
+///
+/// # Errors
+/// When a server or a load tool fails.
+pub fn measure(
+    arguments: &Arguments,
+    farlog: &Path,
+    progress: &mut dyn Progress,
+) -> Result<String, BenchError> {
+    let mut table = table([
         "server",
         "start-up ms",
         "produce MB/s",
@@ -96,50 +89,50 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     ]);
     for kind in [Kind::Kafka, Kind::Unsynced, Kind::Synced, Kind::Memory] {
         let started = Instant::now();
-        let server = Server::start(kind, &farlog)?;
+        let server = Server::start(kind, farlog)?;
         let start_up = started.elapsed();
         let mut runs = Vec::new();
         for number in 0..=arguments.runs {
-            let run = measure(&server, arguments.records, number)?;
-            eprintln!(
+            let run = run(&server, arguments.records, number)?;
+            progress.line(&format!(
                 "{} run {number}: produce {:.0} MB/s, consume {:.0} MB/s, {:.2} CPU-s/GB",
                 kind.name(),
                 run.produce_mb_per_second,
                 run.consume_mb_per_second,
                 run.cpu_seconds_per_gb
-            );
+            ));
             runs.push(run);
         }
         // The first warmed the server up.
         runs.remove(0);
-        let of = |figure: fn(&Run) -> f64| spread(runs.iter().map(figure).collect());
+        let of =
+            |figure: fn(&Run) -> f64, digits| cell(Spread::of(runs.iter().map(figure)), digits);
         table.add_row([
             kind.name().to_owned(),
             start_up.as_millis().to_string(),
-            of(|run| run.produce_mb_per_second),
-            of(|run| run.consume_mb_per_second),
-            of(|run| run.cpu_seconds_per_gb),
-            format!("{:.0}", usage::peak_memory_bytes(server.pid()?)? as f64 / 1e6),
+            of(|run| run.produce_mb_per_second, 0),
+            of(|run| run.consume_mb_per_second, 0),
+            of(|run| run.cpu_seconds_per_gb, 2),
+            format!("{:.0}", peak_memory_bytes(server.pid()?)? as f64 / 1e6),
         ]);
     }
-    println!(
+    Ok(format!(
         "{} records of {RECORD_BYTES} bytes, {PARTITIONS} partitions, acks=all, batches of up to \
          128 KB; Kafka {KAFKA} with -Xmx{HEAP_MB}m and its default flush (none); medians \
          (min–max) of {} runs\n\n{table}",
         arguments.records, arguments.runs
-    );
-    Ok(())
+    ))
 }
 
-fn measure(server: &Server, records: u64, number: usize) -> Result<Run, Failure> {
+fn run(server: &Server, records: u64, number: usize) -> Result<Run, BenchError> {
     let topic = format!("load-{number}");
     let bootstrap = server.bootstrap();
     tool("org.apache.kafka.tools.TopicCommand")
         .args(["--bootstrap-server", &bootstrap, "--create", "--topic", &topic])
         .args(["--partitions".to_owned(), PARTITIONS.to_string()])
         .run()
-        .map_err(Failure::while_doing("cannot create a topic"))?;
-    let cpu_before = usage::cpu(server.pid()?)?;
+        .map_err(BenchError::while_doing("cannot create a topic"))?;
+    let cpu_before = cpu(server.pid()?)?;
     let produced = tool("org.apache.kafka.tools.ProducerPerformance")
         .args(["--topic", &topic, "--throughput", "-1"])
         .args(["--num-records".to_owned(), records.to_string()])
@@ -147,19 +140,19 @@ fn measure(server: &Server, records: u64, number: usize) -> Result<Run, Failure>
         .args(["--producer-props", &format!("bootstrap.servers={bootstrap}"), "acks=all"])
         .args(["batch.size=131072", "linger.ms=5", "buffer.memory=67108864"])
         .run()
-        .map_err(Failure::while_doing("the producer failed"))?;
+        .map_err(BenchError::while_doing("the producer failed"))?;
     let consumed = tool("org.apache.kafka.tools.ConsumerPerformance")
         .args(["--bootstrap-server", &bootstrap, "--topic", &topic, "--hide-header"])
         .args(["--group", &topic, "--timeout", "60000"])
         .args(["--num-records".to_owned(), records.to_string()])
         .run()
-        .map_err(Failure::while_doing("the consumer failed"))?;
-    let cpu = usage::cpu(server.pid()?)? - cpu_before;
+        .map_err(BenchError::while_doing("the consumer failed"))?;
+    let cpu = cpu(server.pid()?)?.saturating_sub(cpu_before);
     let bytes = (records * RECORD_BYTES) as f64;
     Ok(Run {
         produce_mb_per_second: produce_rate(&produced.stdout)?,
         consume_mb_per_second: consume_rate(&consumed.stdout)?,
-        cpu_seconds_per_gb: cpu.0 / (bytes / 1e9),
+        cpu_seconds_per_gb: cpu.as_secs_f64() / (bytes / 1e9),
     })
 }
 
@@ -168,32 +161,22 @@ fn tool(class: &str) -> Tool {
 }
 
 /// The last line says `… records/sec (117.74 MB/sec), …`; their MB is 2^20 bytes.
-fn produce_rate(output: &str) -> Result<f64, Failure> {
+fn produce_rate(output: &str) -> Result<f64, BenchError> {
     let last = output.lines().rfind(|line| line.contains("MB/sec"));
     let figure = last.and_then(|line| line.split('(').nth(1)?.split(' ').next()?.parse().ok());
     let mebibytes: f64 =
-        figure.ok_or_else(|| Failure::new(format!("no rate in the output:\n{output}")))?;
+        figure.ok_or_else(|| BenchError::new(format!("no rate in the output:\n{output}")))?;
     Ok(mebibytes * 1.048_576)
 }
 
 /// The last line has start, end, MB, MB/s, records, records/s, rebalance ms, fetch ms, fetch MB/s,
 /// …, between commas; what the group took to settle is not the server's reading.
-fn consume_rate(output: &str) -> Result<f64, Failure> {
+fn consume_rate(output: &str) -> Result<f64, BenchError> {
     let last = output.lines().rfind(|line| line.matches(',').count() >= 8);
     let figure = last.and_then(|line| line.split(',').nth(8)?.trim().parse().ok());
     let mebibytes: f64 =
-        figure.ok_or_else(|| Failure::new(format!("no rate in the output:\n{output}")))?;
+        figure.ok_or_else(|| BenchError::new(format!("no rate in the output:\n{output}")))?;
     Ok(mebibytes * 1.048_576)
-}
-
-fn spread(mut figures: Vec<f64>) -> String {
-    figures.sort_by(f64::total_cmp);
-    let (Some(least), Some(most)) = (figures.first(), figures.last()) else {
-        return "-".to_owned();
-    };
-    let digits = if *most < 10.0 { 2 } else { 0 };
-    let median = figures[figures.len() / 2];
-    format!("{median:.digits$} ({least:.digits$}–{most:.digits$})")
 }
 
 impl Kind {
@@ -208,14 +191,15 @@ impl Kind {
 }
 
 impl Server {
-    fn start(kind: Kind, farlog: &PathBuf) -> Result<Server, Failure> {
+    fn start(kind: Kind, farlog: &Path) -> Result<Server, BenchError> {
         if kind == Kind::Kafka {
             let options = KafkaOptions::new(KAFKA).jvm(JvmMode::Bench).heap_mb(HEAP_MB);
             let kafka = KafkaCluster::start(options);
-            return kafka.map(Server::Kafka).map_err(Failure::while_doing("cannot start Kafka"));
+            return kafka.map(Server::Kafka).map_err(BenchError::while_doing("cannot start Kafka"));
         }
-        let scratch = Scratch::new("bench").map_err(Failure::while_doing("making a directory"))?;
-        let port = PortLease::take().map_err(Failure::while_doing("taking a port"))?;
+        let scratch =
+            Scratch::new("bench").map_err(BenchError::while_doing("making a directory"))?;
+        let port = PortLease::take().map_err(BenchError::while_doing("taking a port"))?;
         let mut program =
             Program::new("farlog broker", farlog, scratch.path(), &scratch.join("output")).args([
                 "broker",
@@ -228,16 +212,17 @@ impl Server {
         if kind == Kind::Unsynced {
             program = program.arg("--no-fsync");
         }
-        let mut process = program.spawn().map_err(Failure::while_doing("cannot start farlog"))?;
+        let mut process =
+            program.spawn().map_err(BenchError::while_doing("cannot start farlog"))?;
         let address: SocketAddr = port
             .address()
             .parse()
-            .map_err(Failure::while_doing("the address of a port of this machine"))?;
+            .map_err(BenchError::while_doing("the address of a port of this machine"))?;
         let deadline = Instant::now() + PATIENCE;
         while std::net::TcpStream::connect(address).is_err() {
-            let ended = process.ended().map_err(Failure::while_doing("waiting for farlog"))?;
+            let ended = process.ended().map_err(BenchError::while_doing("waiting for farlog"))?;
             if ended.is_some() || Instant::now() > deadline {
-                return Err(Failure::new(format!("farlog is not up:\n{}", process.tail())));
+                return Err(BenchError::new(format!("farlog is not up:\n{}", process.tail())));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -251,10 +236,10 @@ impl Server {
         }
     }
 
-    fn pid(&self) -> Result<u32, Failure> {
+    fn pid(&self) -> Result<u32, BenchError> {
         match self {
             Server::Kafka(kafka) => {
-                kafka.broker(1).pid().ok_or_else(|| Failure::new("the broker has ended"))
+                kafka.broker(1).pid().ok_or_else(|| BenchError::new("the broker has ended"))
             }
             Server::Embedded(embedded) => Ok(embedded.process.pid()),
         }

@@ -12,10 +12,10 @@ use farlog_wire::records::{
     self, BATCH_HEADER_BYTES, BatchError, BatchWriter, Compression, ProducerStamp,
 };
 
-use super::dataset::{DatasetKind, VALUE_BYTES};
-use super::load::now_ms;
-use super::values::Values;
-use crate::command::Failure;
+use crate::dataset::{DatasetKind, VALUE_BYTES};
+use crate::error::BenchError;
+use crate::load::now_ms;
+use crate::values::Values;
 
 /// All in-sync replicas.
 const ACKS_ALL: i16 = -1;
@@ -36,14 +36,14 @@ pub(crate) struct SampleBatch {
 }
 
 /// Different batches of a dataset, all with the same number of records.
-pub(crate) fn samples(kind: DatasetKind, count: usize) -> Result<Vec<SampleBatch>, Failure> {
+pub(crate) fn samples(kind: DatasetKind, count: usize) -> Result<Vec<SampleBatch>, BenchError> {
     let values = |seed| Values::new(seed, kind.is_compressed());
     let records = records_that_fit(kind, |records| sample(kind, records, &mut values(0)))
-        .map_err(Failure::while_doing("cannot build a batch"))?;
+        .map_err(BenchError::while_doing("cannot build a batch"))?;
     (1..=count as u64)
         .map(|seed| sample(kind, records, &mut values(seed)))
         .collect::<Result<_, _>>()
-        .map_err(Failure::while_doing("cannot build a batch"))
+        .map_err(BenchError::while_doing("cannot build a batch"))
 }
 
 /// The most records of which a batch stays within the dataset's size.
@@ -82,11 +82,11 @@ fn sample(
 }
 
 /// A batch of one record.
-pub(crate) fn of_one(value: &[u8]) -> Result<Bytes, Failure> {
+pub(crate) fn of_one(value: &[u8]) -> Result<Bytes, BenchError> {
     let mut writer = BatchWriter::new();
     writer.push(now_ms(), None, Some(value), &[]);
     let batch = writer.finish(ProducerStamp::NONE);
-    Ok(batch.map_err(Failure::while_doing("cannot build a batch"))?.to_bytes())
+    Ok(batch.map_err(BenchError::while_doing("cannot build a batch"))?.to_bytes())
 }
 
 /// Sends one batch to each of some partitions, all different.
@@ -111,12 +111,12 @@ pub(crate) fn produce(
 }
 
 /// Whether every partition took its batch.
-pub(crate) fn check_produced(response: ProduceResponse) -> Result<(), Failure> {
+pub(crate) fn check_produced(response: ProduceResponse) -> Result<(), BenchError> {
     for topic in response.responses {
         for partition in topic.partition_responses {
             if let Err(code) = partition.error_code.check() {
                 let (name, index) = (&topic.name, partition.index);
-                return Err(Failure::new(format!("cannot produce to {name}-{index}: {code}")));
+                return Err(BenchError::new(format!("cannot produce to {name}-{index}: {code}")));
             }
         }
     }
@@ -126,12 +126,12 @@ pub(crate) fn check_produced(response: ProduceResponse) -> Result<(), Failure> {
 /// Calls back with the offset and the value of every record in a fetch response.
 pub(crate) fn each_record(
     fetched: Bytes,
-    mut each: impl FnMut(i64, &[u8]) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    mut each: impl FnMut(i64, &[u8]) -> Result<(), BenchError>,
+) -> Result<(), BenchError> {
     for batch in records::batches(fetched) {
-        let batch = batch.map_err(Failure::while_doing("cannot read a batch"))?;
+        let batch = batch.map_err(BenchError::while_doing("cannot read a batch"))?;
         let records = records::records(&batch);
-        for record in records.map_err(Failure::while_doing("cannot read a batch"))? {
+        for record in records.map_err(BenchError::while_doing("cannot read a batch"))? {
             each(record.offset, record.value.unwrap_or_default())?;
         }
     }

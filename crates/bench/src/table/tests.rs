@@ -1,17 +1,18 @@
 //! A small report, as a person sees it.
 
-use super::super::dataset::DatasetKind;
-use super::super::limits;
-use super::super::report::{CatchUpReadings, CpuOfAll, LatencyRun, Machine, Settings, Tool};
-use super::super::statistics::Percentiles;
-use super::super::usage::CpuSeconds;
+use std::time::Duration;
+
 use super::*;
+use crate::dataset::DatasetKind;
+use crate::limits;
+use crate::report::{CatchUpReadings, CpuOfAll, LatencyRun, Machine, Settings, Tool};
+use crate::statistics::Percentiles;
 
 fn row(tool: Tool, copying_seconds: &[f64], cpu_seconds: f64) -> CatchUp {
     let cpu = |tool| CpuOfAll {
-        tool: CpuSeconds(tool),
-        source_broker: CpuSeconds(0.5),
-        target_broker: CpuSeconds(2.0),
+        tool: Duration::from_secs_f64(tool),
+        source_broker: Duration::from_millis(500),
+        target_broker: Duration::from_secs(2),
     };
     let run = |seconds: &f64| {
         CatchUpReadings {
@@ -50,9 +51,9 @@ fn report() -> Report {
             memory_gb: 24.0,
             kernel: "Linux 6".to_owned(),
         },
-        kafka_version: "4.3.1",
+        kafka_version: "4.3.1".to_owned(),
         settings: Settings::default(),
-        relay: vec![RelayRun::new(2_000_000_000, 1.0, CpuSeconds(1.0))],
+        relay: vec![RelayRun::new(2_000_000_000, 1.0, Duration::from_secs(1))],
         catch_up: vec![
             row(Tool::Farlog, &[2.0, 2.5, 4.0], 1.0),
             row(Tool::MirrorMaker2, &[50.0], 20.0),

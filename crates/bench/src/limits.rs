@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::dataset::DatasetKind;
-use super::report::{CatchUp, CatchUpRun, Latency, Report, Tool};
+use crate::dataset::DatasetKind;
+use crate::report::{CatchUp, CatchUpRun, Latency, Report, Tool};
 
 /// Farlog copies at least so many times as fast as MirrorMaker 2.
 const SPEED_RATIO_MIN: f64 = 15.0;

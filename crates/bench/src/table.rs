@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::report::{CatchUp, CatchUpRun, Latency, RelayRun, Report};
-use super::statistics::Spread;
+use crate::report::{CatchUp, CatchUpRun, Latency, RelayRun, Report};
+use crate::statistics::Spread;
 
 /// The whole report.
 pub(crate) fn render(report: &Report) -> String {
@@ -33,7 +33,7 @@ pub(crate) fn render(report: &Report) -> String {
     text
 }
 
-fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_content_arrangement(ContentArrangement::Disabled);
@@ -121,7 +121,7 @@ fn latency(report: &Report) -> Table {
 }
 
 fn latency_row(row: &Latency) -> Vec<String> {
-    let of_runs = |figure: fn(&super::report::LatencyRun) -> f64, digits| {
+    let of_runs = |figure: fn(&crate::report::LatencyRun) -> f64, digits| {
         cell(Spread::of(row.runs.iter().map(figure)), digits)
     };
     vec![
@@ -152,7 +152,7 @@ fn verdicts(report: &Report) -> Table {
 }
 
 /// `median (min–max)`, or the one value when there is but one.
-fn cell(spread: Option<Spread>, digits: usize) -> String {
+pub(crate) fn cell(spread: Option<Spread>, digits: usize) -> String {
     match spread {
         None => "—".to_owned(),
         Some(Spread { median, min, max }) if min == max => format!("{median:.digits$}"),

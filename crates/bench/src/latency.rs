@@ -3,21 +3,19 @@
 
 use std::time::{Duration, Instant};
 
-use farlog_testkit::process::Supervised;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::clusters::Pair;
-use super::consumer::{Arrival, Consumer};
-use super::dataset::PARTITIONS;
-use super::disk;
-use super::load::{self, Acknowledged, Load};
-use super::report::{LatencyRun, Tool};
-use super::statistics::Latencies;
-use super::tools::{Flow, Tools};
-use super::usage::{self, CpuSeconds};
-use crate::command::Failure;
+use crate::clusters::Pair;
+use crate::consumer::{Arrival, Consumer};
+use crate::dataset::PARTITIONS;
+use crate::disk;
+use crate::error::BenchError;
+use crate::load::{self, Acknowledged, Load};
+use crate::report::{LatencyRun, Tool};
+use crate::statistics::Latencies;
+use crate::tools::{self, Flow, Tools};
 
 /// How long a tool may take to mirror its first record, and its last.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,7 +31,7 @@ pub(crate) struct Durations {
 struct Observed {
     from: Instant,
     to: Instant,
-    cpu: CpuSeconds,
+    cpu: Duration,
     peak_memory_bytes: u64,
     arrivals: Vec<Arrival>,
     acknowledged: Vec<Acknowledged>,
@@ -46,23 +44,32 @@ pub(crate) async fn run(
     tool: Tool,
     durations: Durations,
     alias: &str,
-) -> Result<LatencyRun, Failure> {
+) -> Result<LatencyRun, BenchError> {
     let flow = Flow { alias, topic: "steady", compressed: false };
     disk::settle().await?;
     pair.source.create_topic(flow.topic).await?;
-    let process = match tool {
-        Tool::None => None,
-        _ => Some(tools.start(tool, pair, &flow)?),
+    let observed = match tool {
+        Tool::None => observe(pair, None, flow.topic, None, durations).await?,
+        _ => {
+            let mut process = tools.start(tool, pair, &flow)?;
+            let (pid, mirror) = (process.pid(), flow.mirror());
+            let observed = tokio::select! {
+                observed = observe(pair, Some(pid), flow.topic, Some(&mirror), durations) => {
+                    observed
+                }
+                died = tools::death(&mut process) => Err(died),
+            };
+            let observed = observed.map_err(|error| match error {
+                BenchError::Wrong(what) => {
+                    let (name, tail) = (tools::called(&process), process.tail());
+                    BenchError::Misbehaved { name, what, tail }
+                }
+                other => other,
+            })?;
+            tools.stop(process)?;
+            observed
+        }
     };
-    let mirror = process.as_ref().map(|_| flow.mirror());
-    let observed = observe(pair, process.as_ref(), flow.topic, mirror.as_deref(), durations).await;
-    let observed = observed.map_err(|failure| match &process {
-        Some(process) => Failure::new(format!("{failure}; its log ends:\n{}", process.tail())),
-        None => failure,
-    })?;
-    if let Some(process) = process {
-        tools.stop(process)?;
-    }
     pair.target.delete_all_topics().await?;
     pair.source.delete_topics(&[flow.topic.to_owned()]).await?;
     observed.run()
@@ -70,11 +77,11 @@ pub(crate) async fn run(
 
 async fn observe(
     pair: &Pair,
-    process: Option<&Supervised>,
+    process: Option<u32>,
     topic: &str,
     mirror: Option<&str>,
     durations: Durations,
-) -> Result<Observed, Failure> {
+) -> Result<Observed, BenchError> {
     let (side, consumed) = match mirror {
         Some(mirror) => (&pair.target, mirror),
         None => (&pair.source, topic),
@@ -93,8 +100,8 @@ async fn observe(
     let cpu_before = cpu(process)?;
     tokio::time::sleep(durations.measured).await;
     let to = Instant::now();
-    let cpu = cpu(process)? - cpu_before;
-    let peak_memory_bytes = process.map_or(Ok(0), |tool| usage::peak_memory_bytes(tool.pid()))?;
+    let cpu = cpu(process)?.saturating_sub(cpu_before);
+    let peak_memory_bytes = process.map_or(Ok(0), tools::peak_memory_bytes)?;
 
     line.until(|reached| reached.is_some_and(|due| due > to)).await?;
     load.stop()?;
@@ -105,19 +112,22 @@ async fn observe(
 /// The two ends of the line at work.
 struct Line {
     reached: watch::Receiver<Option<Instant>>,
-    arrivals: JoinHandle<Result<Vec<Arrival>, Failure>>,
-    acknowledged: JoinHandle<Result<Vec<Acknowledged>, Failure>>,
+    arrivals: JoinHandle<Result<Vec<Arrival>, BenchError>>,
+    acknowledged: JoinHandle<Result<Vec<Acknowledged>, BenchError>>,
 }
 
 impl Line {
     /// Waits until every partition has been consumed up to a record that will do.
-    async fn until(&mut self, enough: impl FnMut(&Option<Instant>) -> bool) -> Result<(), Failure> {
+    async fn until(
+        &mut self,
+        enough: impl FnMut(&Option<Instant>) -> bool,
+    ) -> Result<(), BenchError> {
         tokio::select! {
             waited = timeout(PATIENCE, self.reached.wait_for(enough)) => match waited {
                 Ok(Ok(_)) => return Ok(()),
                 Err(_) => {
                     let what = format!("the mirror did not catch up within {PATIENCE:?}");
-                    return Err(Failure::new(what));
+                    return Err(BenchError::new(what));
                 }
                 // The consumer ended: it knows why.
                 Ok(Err(_)) => {}
@@ -128,29 +138,28 @@ impl Line {
     }
 
     /// The consumer ends when nobody looks at its progress, the other end with the load.
-    async fn end(self) -> Result<(Vec<Arrival>, Vec<Acknowledged>), Failure> {
+    async fn end(self) -> Result<(Vec<Arrival>, Vec<Acknowledged>), BenchError> {
         drop(self.reached);
         Ok((joined(self.arrivals.await)?, joined(self.acknowledged.await)?))
     }
 }
 
-fn too_early<T>(what: &str, ended: Result<T, Failure>) -> Failure {
-    ended.err().unwrap_or_else(|| Failure::new(format!("the {what} ended too early")))
+fn too_early<T>(what: &str, ended: Result<T, BenchError>) -> BenchError {
+    ended.err().unwrap_or_else(|| BenchError::new(format!("the {what} ended too early")))
 }
 
-fn cpu(process: Option<&Supervised>) -> Result<CpuSeconds, Failure> {
-    match process {
-        Some(process) => usage::cpu(process.pid()),
-        None => Ok(CpuSeconds::default()),
-    }
+fn cpu(process: Option<u32>) -> Result<Duration, BenchError> {
+    process.map_or(Ok(Duration::ZERO), tools::cpu)
 }
 
-fn joined<T>(outcome: Result<Result<T, Failure>, tokio::task::JoinError>) -> Result<T, Failure> {
-    outcome.map_err(Failure::while_doing("a task of the bench failed"))?
+fn joined<T>(
+    outcome: Result<Result<T, BenchError>, tokio::task::JoinError>,
+) -> Result<T, BenchError> {
+    outcome.map_err(BenchError::while_doing("a task of the bench failed"))?
 }
 
 impl Observed {
-    fn run(self) -> Result<LatencyRun, Failure> {
+    fn run(self) -> Result<LatencyRun, BenchError> {
         let measured = |due: Instant| due >= self.from && due < self.to;
         let mut end_to_end = Latencies::new();
         for arrival in self.arrivals.iter().filter(|arrival| measured(arrival.due)) {
@@ -163,7 +172,7 @@ impl Observed {
         let records = end_to_end.count();
         let records_sent = acknowledged.count() * PARTITIONS as u64;
         if records != records_sent {
-            return Err(Failure::new(format!("{records} of {records_sent} records arrived")));
+            return Err(BenchError::new(format!("{records} of {records_sent} records arrived")));
         }
         let seconds = (self.to - self.from).as_secs_f64();
         Ok(LatencyRun {
@@ -171,7 +180,7 @@ impl Observed {
             seconds,
             end_to_end: end_to_end.percentiles(),
             acknowledged: acknowledged.percentiles(),
-            tool_cpus: self.cpu.0 / seconds,
+            tool_cpus: self.cpu.as_secs_f64() / seconds,
             peak_memory_mb: self.peak_memory_bytes as f64 / 1e6,
         })
     }

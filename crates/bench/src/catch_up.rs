@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use farlog_testkit::process::Supervised;
 
-use super::clusters::Pair;
-use super::disk;
-use super::preload::Preloaded;
-use super::report::{CatchUpReadings, CatchUpRun, CpuOfAll, Tool};
-use super::tools::{Flow, Tools};
-use super::usage;
-use crate::command::Failure;
+use crate::clusters::Pair;
+use crate::disk;
+use crate::error::BenchError;
+use crate::preload::Preloaded;
+use crate::progress::Pace;
+use crate::report::{CatchUpReadings, CatchUpRun, CpuOfAll, Tool};
+use crate::tools::{self, Flow, Tools};
 
 /// How often the mirror is looked at until something is in it. It is what the time to the first
 /// record may be off by.
@@ -36,7 +36,8 @@ pub(crate) async fn run(
     tool: Tool,
     dataset: &Preloaded,
     alias: &str,
-) -> Result<CatchUpRun, Failure> {
+    pace: &mut Pace,
+) -> Result<CatchUpRun, BenchError> {
     let flow = Flow { alias, topic: &dataset.topic, compressed: dataset.kind.is_compressed() };
     let mirror = flow.mirror();
     disk::settle().await?;
@@ -44,10 +45,11 @@ pub(crate) async fn run(
     let started = Instant::now();
     let mut process = tools.start(tool, pair, &flow)?;
     let before = Look { at: started, cpu: brokers_before };
-    let readings = watch(pair, &mut process, before, &mirror, dataset).await?;
+    let readings = watch(pair, &mut process, before, &mirror, dataset, pace).await?;
     tools.stop(process)?;
     let records = pair.target.records(&mirror).await?;
-    let readings = CatchUpReadings { records_too_many: records - dataset.records, ..readings };
+    let records_too_many = records.saturating_sub(dataset.records);
+    let readings = CatchUpReadings { records_too_many, ..readings };
     pair.target.delete_all_topics().await?;
     Ok(readings.run())
 }
@@ -59,7 +61,8 @@ async fn watch(
     before: Look,
     mirror: &str,
     dataset: &Preloaded,
-) -> Result<CatchUpReadings, Failure> {
+    pace: &mut Pace,
+) -> Result<CatchUpReadings, BenchError> {
     let mut empty = before;
     let mut first = None;
     let mut grown = (0, Instant::now());
@@ -78,6 +81,7 @@ async fn watch(
             grown = (records, Instant::now());
         }
         check_progress(process, grown.1, records, dataset.records)?;
+        pace.part_done(Some(records as f64 / dataset.records as f64));
         tokio::time::sleep(if first.is_some() { LOOK } else { FIRST_LOOK }).await;
     };
     let since_start = |at: Instant| at.duration_since(before.at).as_secs_f64();
@@ -90,7 +94,7 @@ async fn watch(
         from_start_seconds: since_start(complete.at),
         copying_cpu: complete.cpu.since(empty.cpu),
         from_start_cpu: complete.cpu.since(before.cpu),
-        peak_memory_bytes: usage::peak_memory_bytes(process.pid())?,
+        peak_memory_bytes: tools::peak_memory_bytes(process.pid())?,
         records_too_many: 0,
     })
 }
@@ -100,30 +104,31 @@ fn check_progress(
     grown_at: Instant,
     records: u64,
     records_wanted: u64,
-) -> Result<(), Failure> {
-    let ended = process.ended().map_err(Failure::while_doing("cannot wait for the tool"))?;
-    let what = match ended {
-        Some(status) => format!("ended with {status}"),
-        None if grown_at.elapsed() > STALL_PATIENCE => {
-            format!("has mirrored nothing for {STALL_PATIENCE:?}")
-        }
-        None => return Ok(()),
-    };
-    let (name, tail) = (process.name(), process.tail());
-    Err(Failure::new(format!(
-        "{name} {what} at {records} of {records_wanted} records; the end of its log:\n{tail}"
-    )))
+) -> Result<(), BenchError> {
+    let ended = process.ended().map_err(BenchError::while_doing("cannot wait for the tool"))?;
+    match ended {
+        Some(status) => Err(tools::died(process, status)),
+        None if grown_at.elapsed() > STALL_PATIENCE => Err(BenchError::Misbehaved {
+            name: tools::called(process),
+            what: format!(
+                "mirrored nothing for {STALL_PATIENCE:?} at {records} of {records_wanted} \
+                 records"
+            ),
+            tail: process.tail(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Before the tool starts it has used nothing.
-fn cpu_of_brokers(pair: &Pair) -> Result<CpuOfAll, Failure> {
+fn cpu_of_brokers(pair: &Pair) -> Result<CpuOfAll, BenchError> {
     Ok(CpuOfAll {
-        tool: usage::CpuSeconds::default(),
+        tool: Duration::ZERO,
         source_broker: pair.source.cpu()?,
         target_broker: pair.target.cpu()?,
     })
 }
 
-fn cpu_of_all(pair: &Pair, process: &Supervised) -> Result<CpuOfAll, Failure> {
-    Ok(CpuOfAll { tool: usage::cpu(process.pid())?, ..cpu_of_brokers(pair)? })
+fn cpu_of_all(pair: &Pair, process: &Supervised) -> Result<CpuOfAll, BenchError> {
+    Ok(CpuOfAll { tool: tools::cpu(process.pid())?, ..cpu_of_brokers(pair)? })
 }

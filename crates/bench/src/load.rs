@@ -14,10 +14,10 @@ use farlog_client::{Connection, PendingResponse};
 use farlog_wire::messages::produce_request::ProduceRequest;
 use tokio::sync::mpsc;
 
-use super::batches;
-use super::dataset::{PARTITIONS, VALUE_BYTES};
-use super::values::Values;
-use crate::command::Failure;
+use crate::batches;
+use crate::dataset::{PARTITIONS, VALUE_BYTES};
+use crate::error::BenchError;
+use crate::values::Values;
 
 /// One record for each partition in every tick: 2,000 records a second.
 pub(crate) const TICK: Duration = Duration::from_millis(2);
@@ -85,10 +85,11 @@ pub(crate) struct Acknowledged {
 /// Waits for every acknowledgement, until the load has ended.
 pub(crate) async fn acknowledgements(
     mut sent: mpsc::Receiver<Sent>,
-) -> Result<Vec<Acknowledged>, Failure> {
+) -> Result<Vec<Acknowledged>, BenchError> {
     let mut acknowledged = Vec::new();
     while let Some(Sent { due, response }) = sent.recv().await {
-        let response = response.await.map_err(Failure::while_doing("cannot produce the load"))?;
+        let response =
+            response.await.map_err(BenchError::while_doing("cannot produce the load"))?;
         acknowledged.push(Acknowledged { due, at: Instant::now() });
         batches::check_produced(response)?;
     }
@@ -100,7 +101,7 @@ pub(crate) async fn acknowledgements(
 pub(crate) struct Load {
     origin: Instant,
     ending: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<u64, Failure>>>,
+    thread: Option<JoinHandle<Result<u64, BenchError>>>,
 }
 
 impl Load {
@@ -108,7 +109,7 @@ impl Load {
     pub(crate) fn start(
         connection: Connection,
         topic: &str,
-    ) -> Result<(Load, mpsc::Receiver<Sent>), Failure> {
+    ) -> Result<(Load, mpsc::Receiver<Sent>), BenchError> {
         let origin = Instant::now();
         let ending = Arc::new(AtomicBool::new(false));
         let (sent, receiver) = mpsc::channel(UNACKNOWLEDGED_MAX);
@@ -117,7 +118,7 @@ impl Load {
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || pace.keep())
-            .map_err(Failure::while_doing("cannot start a thread"))?;
+            .map_err(BenchError::while_doing("cannot start a thread"))?;
         Ok((Load { origin, ending, thread: Some(thread) }, receiver))
     }
 
@@ -127,11 +128,11 @@ impl Load {
     }
 
     /// Ends the load; says how many records each partition got.
-    pub(crate) fn stop(mut self) -> Result<u64, Failure> {
+    pub(crate) fn stop(mut self) -> Result<u64, BenchError> {
         self.ending.store(true, Ordering::Relaxed);
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(outcome)) => outcome,
-            Some(Err(_)) | None => Err(Failure::new("the load's thread panicked")),
+            Some(Err(_)) | None => Err(BenchError::new("the load's thread panicked")),
         }
     }
 }
@@ -151,12 +152,12 @@ struct Pace {
 }
 
 impl Pace {
-    fn keep(self) -> Result<u64, Failure> {
+    fn keep(self) -> Result<u64, BenchError> {
         let mut values = values();
         let mut number = 0;
         while !self.ending.load(Ordering::Relaxed) {
             let tick = u32::try_from(number)
-                .map_err(|_| Failure::new("the load ran for longer than it can count"))?;
+                .map_err(|_| BenchError::new("the load ran for longer than it can count"))?;
             let due = self.origin + TICK * tick;
             if let Some(early) = due.checked_duration_since(Instant::now()) {
                 std::thread::sleep(early);
@@ -175,7 +176,7 @@ impl Pace {
         due: Instant,
         number: u64,
         value: &mut [u8],
-    ) -> Result<PendingResponse<ProduceRequest>, Failure> {
+    ) -> Result<PendingResponse<ProduceRequest>, BenchError> {
         let due_ns = due.duration_since(self.origin).as_nanos();
         let stamp = Stamp { due_ns: u64::try_from(due_ns).unwrap_or(u64::MAX), number };
         stamp.write(value);

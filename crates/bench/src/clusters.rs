@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use farlog_client::{Cluster, ClusterOptions, Connection, ServerAddress, TopicSelection};
-use farlog_testkit::kafka::{JvmMode, KafkaCluster, KafkaOptions, KafkaVersion};
+use farlog_testkit::jars::Jars;
+use farlog_testkit::kafka::{JvmMode, KafkaCluster, KafkaOptions};
+use farlog_testkit::usage;
 use farlog_wire::ErrorCode;
 use farlog_wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use farlog_wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
@@ -11,9 +13,8 @@ use farlog_wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
 
-use super::dataset::PARTITIONS;
-use super::usage::{self, CpuSeconds};
-use crate::command::Failure;
+use crate::dataset::PARTITIONS;
+use crate::error::BenchError;
 
 /// Heap of each broker: what Kafka's own start script gives one.
 const HEAP_MB: u32 = 1_024;
@@ -33,9 +34,17 @@ const TOPIC_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a wait for the brokers looks again.
 const POLL: Duration = Duration::from_millis(50);
 
+/// A connection breaks a moment before the process that it led to is known to have ended.
+const DEATH_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The most complaints of one broker that an error quotes: the latest.
+const COMPLAINTS_MAX: usize = 20;
+
 /// One running cluster with a connection of ours.
 #[derive(Debug)]
 pub(crate) struct Side {
+    /// What errors call it.
+    name: String,
     kafka: KafkaCluster,
     pub(crate) client: Cluster,
     /// For questions in between; loads and consumers dial their own.
@@ -68,45 +77,95 @@ fn properties() -> [(&'static str, &'static str); 2] {
 
 impl Pair {
     /// Starts both.
-    pub(crate) async fn start(version: KafkaVersion) -> Result<Pair, Failure> {
-        Ok(Pair { source: Side::start(version).await?, target: Side::start(version).await? })
+    pub(crate) async fn start(jars: &Jars) -> Result<Pair, BenchError> {
+        let (source, target) =
+            tokio::try_join!(Side::start("source", jars), Side::start("target", jars))?;
+        Ok(Pair { source, target })
     }
 
-    /// What both brokers complained about.
-    pub(crate) fn complaints(&self) -> String {
-        let mut complaints = String::new();
-        for (name, side) in [("source", &self.source), ("target", &self.target)] {
-            // Without the log there is less to say, and the failure itself is said anyway.
-            let log = side.kafka.broker(BROKER).log().unwrap_or_default();
-            for line in log.lines().filter(|line| {
-                line.contains(" WARN ") || line.contains(" ERROR ") || line.contains(" FATAL ")
-            }) {
-                complaints.push_str(&format!("{name}: {line}\n"));
+    /// Comes back when one of the brokers has ended, and says which and how.
+    pub(crate) async fn death(&self) -> BenchError {
+        loop {
+            for side in [&self.source, &self.target] {
+                if let Some(death) = side.death() {
+                    return death;
+                }
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// What is behind an error of the bench: a broker that has ended, or what they complained of.
+    pub(crate) async fn explain(&self, error: BenchError) -> BenchError {
+        if matches!(error, BenchError::Died { .. }) {
+            return error;
+        }
+        match tokio::time::timeout(DEATH_PATIENCE, self.death()).await {
+            Ok(BenchError::Died { name, status, tail, .. }) => {
+                BenchError::Died { name, status, tail, noticed: Some(Box::new(error)) }
+            }
+            Ok(_) | Err(_) => {
+                let complaints = self.source.complaints() + &self.target.complaints();
+                if complaints.is_empty() {
+                    return error;
+                }
+                BenchError::WithComplaints { error: Box::new(error), complaints }
             }
         }
-        complaints
     }
 }
 
 impl Side {
-    async fn start(version: KafkaVersion) -> Result<Side, Failure> {
-        let mut options = KafkaOptions::new(version).jvm(JvmMode::Bench).heap_mb(HEAP_MB);
+    async fn start(role: &str, jars: &Jars) -> Result<Side, BenchError> {
+        let options = KafkaOptions::new(jars.version()).jars(jars);
+        let mut options = options.jvm(JvmMode::Bench).heap_mb(HEAP_MB);
         for (name, value) in properties() {
             options = options.property(name, value);
         }
-        let kafka = tokio::task::block_in_place(|| KafkaCluster::start(options))
-            .map_err(Failure::while_doing("cannot start Kafka"))?;
+        let kafka = tokio::task::spawn_blocking(|| KafkaCluster::start(options))
+            .await
+            .map_err(BenchError::while_doing("a task of the bench failed"))?
+            .map_err(BenchError::while_doing(format!("cannot start the {role} cluster")))?;
         let pid = kafka
             .broker(BROKER)
             .pid()
-            .ok_or_else(|| Failure::new("the broker ended right after its start"))?;
+            .ok_or_else(|| BenchError::new("the broker ended right after its start"))?;
         let servers = ServerAddress::parse_list(&kafka.bootstrap())
-            .map_err(Failure::while_doing("cannot read the broker's address"))?;
+            .map_err(BenchError::while_doing("cannot read the broker's address"))?;
         let client = Cluster::connect(ClusterOptions::new(servers))
             .await
-            .map_err(Failure::while_doing("cannot connect to Kafka"))?;
+            .map_err(BenchError::while_doing("cannot connect to Kafka"))?;
         let connection = dial(&client).await?;
-        Ok(Side { kafka, client, connection, pid })
+        let name = format!("the {role} broker (Kafka {}, process {pid})", jars.release());
+        Ok(Side { name, kafka, client, connection, pid })
+    }
+
+    /// Which broker ended and how, if it has.
+    fn death(&self) -> Option<BenchError> {
+        let broker = self.kafka.broker(BROKER);
+        match broker.ended() {
+            Ok(None) => None,
+            Ok(Some(status)) => Some(BenchError::Died {
+                name: self.name.clone(),
+                status,
+                tail: broker.log_tail(),
+                noticed: None,
+            }),
+            Err(error) => {
+                Some(BenchError::while_doing(format!("{} cannot be watched", self.name))(error))
+            }
+        }
+    }
+
+    /// What the broker complained about, a line each.
+    fn complaints(&self) -> String {
+        // Without the log there is less to say, and the error itself is said anyway.
+        let log = self.kafka.broker(BROKER).log().unwrap_or_default();
+        let is_complaint =
+            |line: &&str| [" WARN ", " ERROR ", " FATAL "].iter().any(|level| line.contains(level));
+        let complaints: Vec<&str> = log.lines().filter(is_complaint).collect();
+        let latest = &complaints[complaints.len().saturating_sub(COMPLAINTS_MAX)..];
+        latest.iter().map(|line| format!("{}: {line}\n", self.name)).collect()
     }
 
     pub(crate) fn bootstrap(&self) -> String {
@@ -114,17 +173,17 @@ impl Side {
     }
 
     /// A connection of its own to the broker.
-    pub(crate) async fn dial(&self) -> Result<Connection, Failure> {
+    pub(crate) async fn dial(&self) -> Result<Connection, BenchError> {
         dial(&self.client).await
     }
 
     /// CPU time of the broker so far.
-    pub(crate) fn cpu(&self) -> Result<CpuSeconds, Failure> {
-        usage::cpu(self.pid)
+    pub(crate) fn cpu(&self) -> Result<Duration, BenchError> {
+        usage::cpu(self.pid).map_err(BenchError::while_doing(format!("CPU time of {}", self.name)))
     }
 
     /// Makes a topic and waits for its leaders.
-    pub(crate) async fn create_topic(&self, name: &str) -> Result<(), Failure> {
+    pub(crate) async fn create_topic(&self, name: &str) -> Result<(), BenchError> {
         let request = CreateTopicsRequest {
             topics: vec![CreatableTopic {
                 name: name.to_owned(),
@@ -139,30 +198,30 @@ impl Side {
             .client
             .send_controller(&request)
             .await
-            .map_err(Failure::while_doing("cannot create a topic"))?;
+            .map_err(BenchError::while_doing("cannot create a topic"))?;
         for topic in response.topics {
             if topic.error_code != ErrorCode::NONE {
                 let code = topic.error_code.name();
-                return Err(Failure::new(format!("cannot create topic {name}: {code}")));
+                return Err(BenchError::new(format!("cannot create topic {name}: {code}")));
             }
         }
         self.wait_for("leaders of a new topic", async || self.has_topic(name).await).await
     }
 
     /// Whether the broker leads every partition of a topic. Metadata would say so too early.
-    pub(crate) async fn has_topic(&self, topic: &str) -> Result<bool, Failure> {
+    pub(crate) async fn has_topic(&self, topic: &str) -> Result<bool, BenchError> {
         Ok(self.log_ends(topic).await?.is_some())
     }
 
     async fn metadata(
         &self,
         topics: &TopicSelection,
-    ) -> Result<farlog_client::ClusterMetadata, Failure> {
-        self.client.metadata(topics).await.map_err(Failure::while_doing("cannot read metadata"))
+    ) -> Result<farlog_client::ClusterMetadata, BenchError> {
+        self.client.metadata(topics).await.map_err(BenchError::while_doing("cannot read metadata"))
     }
 
     /// Deletes every topic that is not the broker's own, and waits until they are gone.
-    pub(crate) async fn delete_all_topics(&self) -> Result<(), Failure> {
+    pub(crate) async fn delete_all_topics(&self) -> Result<(), BenchError> {
         let names = self.deletable_topics().await?;
         if names.is_empty() {
             return Ok(());
@@ -170,14 +229,14 @@ impl Side {
         self.delete_topics(&names).await
     }
 
-    async fn deletable_topics(&self) -> Result<Vec<String>, Failure> {
+    async fn deletable_topics(&self) -> Result<Vec<String>, BenchError> {
         let metadata = self.metadata(&TopicSelection::All).await?;
         let topics = metadata.topics.into_values().filter(|topic| !topic.is_internal);
         Ok(topics.map(|topic| topic.name.to_string()).collect())
     }
 
     /// Deletes some topics, and waits until they are gone.
-    pub(crate) async fn delete_topics(&self, names: &[String]) -> Result<(), Failure> {
+    pub(crate) async fn delete_topics(&self, names: &[String]) -> Result<(), BenchError> {
         let topic = |name: &String| DeleteTopicState {
             name: Some(name.clone()),
             ..DeleteTopicState::default()
@@ -191,11 +250,11 @@ impl Side {
             .client
             .send_controller(&request)
             .await
-            .map_err(Failure::while_doing("cannot delete topics"))?;
+            .map_err(BenchError::while_doing("cannot delete topics"))?;
         for topic in response.responses {
             if topic.error_code != ErrorCode::NONE {
                 let (name, code) = (topic.name.unwrap_or_default(), topic.error_code.name());
-                return Err(Failure::new(format!("cannot delete topic {name}: {code}")));
+                return Err(BenchError::new(format!("cannot delete topic {name}: {code}")));
             }
         }
         self.wait_for("deleted topics to go", async || {
@@ -206,11 +265,11 @@ impl Side {
     }
 
     /// Log ends of all partitions together; 0 while the topic is not there.
-    pub(crate) async fn records(&self, topic: &str) -> Result<u64, Failure> {
+    pub(crate) async fn records(&self, topic: &str) -> Result<u64, BenchError> {
         Ok(self.log_ends(topic).await?.unwrap_or(0))
     }
 
-    async fn log_ends(&self, topic: &str) -> Result<Option<u64>, Failure> {
+    async fn log_ends(&self, topic: &str) -> Result<Option<u64>, BenchError> {
         let partition = |partition_index| ListOffsetsPartition {
             partition_index,
             timestamp: LATEST,
@@ -228,7 +287,7 @@ impl Side {
             .connection
             .send(&request)
             .await
-            .map_err(Failure::while_doing("cannot ask for log ends"))?;
+            .map_err(BenchError::while_doing("cannot ask for log ends"))?;
         let mut records = 0;
         for partition in response.topics.into_iter().flat_map(|topic| topic.partitions) {
             match partition.error_code {
@@ -236,7 +295,7 @@ impl Side {
                 ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
                 | ErrorCode::NOT_LEADER_OR_FOLLOWER
                 | ErrorCode::LEADER_NOT_AVAILABLE => return Ok(None),
-                code => return Err(Failure::new(format!("log end of {topic}: {code}"))),
+                code => return Err(BenchError::new(format!("log end of {topic}: {code}"))),
             }
         }
         Ok(Some(records))
@@ -246,12 +305,12 @@ impl Side {
     pub(crate) async fn wait_for(
         &self,
         what: &str,
-        done: impl AsyncFn() -> Result<bool, Failure>,
-    ) -> Result<(), Failure> {
+        done: impl AsyncFn() -> Result<bool, BenchError>,
+    ) -> Result<(), BenchError> {
         let deadline = Instant::now() + TOPIC_PATIENCE;
         while !done().await? {
             if Instant::now() >= deadline {
-                return Err(Failure::new(format!("waited {TOPIC_PATIENCE:?} for {what}")));
+                return Err(BenchError::new(format!("waited {TOPIC_PATIENCE:?} for {what}")));
             }
             tokio::time::sleep(POLL).await;
         }
@@ -259,9 +318,9 @@ impl Side {
     }
 }
 
-async fn dial(client: &Cluster) -> Result<Connection, Failure> {
+async fn dial(client: &Cluster) -> Result<Connection, BenchError> {
     client
         .dial(BROKER, &client.connection_options())
         .await
-        .map_err(Failure::while_doing("cannot connect to the broker"))
+        .map_err(BenchError::while_doing("cannot connect to the broker"))
 }

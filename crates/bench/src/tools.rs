@@ -3,15 +3,17 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use farlog_testkit::jars::KafkaVersion;
+use farlog_testkit::jars::Jars;
 use farlog_testkit::process::{Program, Supervised};
 use farlog_testkit::scratch::Scratch;
+use farlog_testkit::usage::{self, Usage};
 
-use super::clusters::Pair;
-use super::report::Tool;
-use crate::command::Failure;
+use crate::clusters::Pair;
+use crate::error::BenchError;
+use crate::report::Tool;
 
 /// The alias of the target cluster; that of the source is another one in every run, so that no run
 /// finds anything of an earlier one.
@@ -19,6 +21,9 @@ const TARGET: &str = "target";
 
 /// How long a tool may take to end in an orderly way.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a tool is looked at while it is under load.
+const DEATH_POLL: Duration = Duration::from_millis(100);
 
 /// Kafka's own start script, but for the heap: MirrorMaker 2 gets twice that of a broker.
 const MIRROR_MAKER_JVM: [&str; 6] = [
@@ -94,15 +99,16 @@ impl Flow<'_> {
 #[derive(Debug)]
 pub(crate) struct Tools {
     farlog: PathBuf,
-    kafka: KafkaVersion,
+    jars: Jars,
     scratch: Scratch,
 }
 
 impl Tools {
-    /// MirrorMaker 2 of this release, and this binary of Farlog.
-    pub(crate) fn new(kafka: KafkaVersion, farlog: PathBuf) -> Result<Tools, Failure> {
-        let scratch = Scratch::new("bench").map_err(Failure::while_doing("making a directory"))?;
-        Ok(Tools { farlog, kafka, scratch })
+    /// MirrorMaker 2 of these jars, and this binary of Farlog.
+    pub(crate) fn new(jars: Jars, farlog: PathBuf) -> Result<Tools, BenchError> {
+        let scratch =
+            Scratch::new("bench").map_err(BenchError::while_doing("making a directory"))?;
+        Ok(Tools { farlog, jars, scratch })
     }
 
     /// Starts a tool on a flow between the two clusters.
@@ -111,38 +117,44 @@ impl Tools {
         tool: Tool,
         pair: &Pair,
         flow: &Flow<'_>,
-    ) -> Result<Supervised, Failure> {
+    ) -> Result<Supervised, BenchError> {
         let directory = self.scratch.join(flow.alias);
-        let settings = directory.join("mm2.properties");
+        let (file, text) = match tool {
+            Tool::FarlogRecompress => ("farlog.yaml", recompressing(pair, flow)),
+            _ => ("mm2.properties", properties(tool, pair, flow)),
+        };
+        let settings = directory.join(file);
         let logging = directory.join("logging.properties");
-        let writing = || Failure::while_doing(format!("writing to {}", directory.display()));
+        let writing = || BenchError::while_doing(format!("writing to {}", directory.display()));
         fs::create_dir_all(&directory).map_err(writing())?;
-        fs::write(&settings, properties(tool, pair, flow)).map_err(writing())?;
+        fs::write(&settings, text).map_err(writing())?;
         fs::write(&logging, LOGGING).map_err(writing())?;
         let output = directory.join("output.log");
         let name = tool.name();
         let program = match tool {
             Tool::MirrorMaker2 | Tool::MirrorMaker2Defaults => {
-                let class_path =
-                    self.kafka.class_path().map_err(Failure::while_doing("MirrorMaker 2"))?;
                 Program::new(name, "java", &directory, &output)
                     .args(MIRROR_MAKER_JVM)
                     .arg(format!("-Dlog4j2.configurationFile={}", logging.display()))
-                    .args(["-cp", &class_path, "org.apache.kafka.connect.mirror.MirrorMaker"])
+                    .args(["-cp", &self.jars.class_path()])
+                    .arg("org.apache.kafka.connect.mirror.MirrorMaker")
                     .arg(&settings)
             }
-            Tool::Farlog | Tool::None => Program::new(name, &self.farlog, &directory, &output)
-                .arg("run")
-                .arg(&settings)
-                .args(FARLOG_FLAGS),
+            Tool::Farlog | Tool::FarlogRecompress | Tool::None => {
+                Program::new(name, &self.farlog, &directory, &output)
+                    .arg("run")
+                    .arg(&settings)
+                    .args(FARLOG_FLAGS)
+            }
         };
-        program.spawn().map_err(Failure::while_doing(format!("cannot start {name}")))
+        let program = program.in_directory(self.scratch.path());
+        program.spawn().map_err(BenchError::while_doing(format!("cannot start {name}")))
     }
 
     /// Ends a tool in an orderly way.
-    pub(crate) fn stop(&self, mut process: Supervised) -> Result<(), Failure> {
+    pub(crate) fn stop(&self, mut process: Supervised) -> Result<(), BenchError> {
         let stopped = tokio::task::block_in_place(|| process.stop(STOP_PATIENCE));
-        match stopped.map_err(Failure::while_doing(format!("cannot stop {}", process.name())))? {
+        match stopped.map_err(BenchError::while_doing(format!("cannot stop {}", process.name())))? {
             true => Ok(()),
             // Its work is done and measured; how it ends is not what is measured here.
             false => {
@@ -153,12 +165,50 @@ impl Tools {
     }
 }
 
+/// What errors call a tool.
+pub(crate) fn called(process: &Supervised) -> String {
+    format!("{} (process {})", process.name(), process.pid())
+}
+
+/// That a tool ended, and how.
+pub(crate) fn died(process: &Supervised, status: ExitStatus) -> BenchError {
+    let (name, tail) = (called(process), process.tail());
+    BenchError::Died { name, status, tail, noticed: None }
+}
+
+/// Comes back when a tool has ended.
+pub(crate) async fn death(process: &mut Supervised) -> BenchError {
+    loop {
+        match process.ended() {
+            Ok(None) => tokio::time::sleep(DEATH_POLL).await,
+            Ok(Some(status)) => return died(process, status),
+            Err(error) => return BenchError::while_doing(called(process))(error),
+        }
+    }
+}
+
+/// CPU time of a process so far.
+pub(crate) fn cpu(pid: u32) -> Result<Duration, BenchError> {
+    usage::cpu(pid).map_err(BenchError::while_doing(format!("CPU time of process {pid}")))
+}
+
+/// The most memory that a process ever had in RAM.
+pub(crate) fn peak_memory_bytes(pid: u32) -> Result<u64, BenchError> {
+    let usage = Usage::of(pid);
+    let usage = usage.map_err(BenchError::while_doing(format!("memory of process {pid}")))?;
+    Ok(usage.rss_bytes_peak)
+}
+
 /// The metrics endpoint is not needed, and its default port may be taken.
 const FARLOG_FLAGS: [&str; 2] = ["--listen", "none"];
 
 /// How Farlog is run, for the report.
 pub(crate) fn farlog_described() -> String {
-    format!("farlog run mm2.properties {}; the file of MirrorMaker 2", FARLOG_FLAGS.join(" "))
+    format!(
+        "farlog run mm2.properties {}; the file of MirrorMaker 2; with `recompress` the same link \
+         as a farlog.yaml",
+        FARLOG_FLAGS.join(" ")
+    )
 }
 
 /// How MirrorMaker 2 is run, for the report.
@@ -174,6 +224,26 @@ pub(crate) fn mirror_maker_described() -> String {
         MIRROR_MAKER_JVM.join(" "),
         list(&SETTINGS),
         list(&TUNING)
+    )
+}
+
+/// The same link with the one setting that MirrorMaker's file has no name for.
+fn recompressing(pair: &Pair, flow: &Flow<'_>) -> String {
+    let Flow { alias, topic, .. } = flow;
+    let (source, target) = (pair.source.bootstrap(), pair.target.bootstrap());
+    format!(
+        "version: 1\n\
+         clusters:\n  \
+           {alias}: {{ bootstrap-servers: [\"{source}\"] }}\n  \
+           {TARGET}: {{ bootstrap-servers: [\"{target}\"] }}\n\
+         links:\n  \
+           {alias}:\n    \
+             source: {alias}\n    \
+             target: {TARGET}\n    \
+             topics: [{topic}]\n    \
+             naming: prefixed\n    \
+             replication-factor: 1\n    \
+             recompress: zstd\n"
     )
 }
 

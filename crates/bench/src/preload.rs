@@ -6,10 +6,10 @@ use std::time::Duration;
 use farlog_client::PendingResponse;
 use farlog_wire::messages::produce_request::ProduceRequest;
 
-use super::batches::{self, SampleBatch};
-use super::clusters::Side;
-use super::dataset::{DatasetKind, PARTITIONS};
-use crate::command::Failure;
+use crate::batches::{self, SampleBatch};
+use crate::clusters::Side;
+use crate::dataset::{DatasetKind, PARTITIONS};
+use crate::error::BenchError;
 
 /// Different batches that are sent in turn: more than the CPU's caches hold of the large ones.
 const SAMPLES: usize = 64;
@@ -36,7 +36,7 @@ pub(crate) async fn fill(
     side: &Side,
     kind: DatasetKind,
     logical_bytes_min: u64,
-) -> Result<Preloaded, Failure> {
+) -> Result<Preloaded, BenchError> {
     let mut loaded = Preloaded {
         kind,
         topic: format!("bulk-{}", kind.name()),
@@ -67,7 +67,7 @@ pub(crate) async fn fill(
     let records = side.records(&loaded.topic).await?;
     if records != loaded.records {
         let wanted = loaded.records;
-        return Err(Failure::new(format!("the source holds {records} of {wanted} records")));
+        return Err(BenchError::new(format!("the source holds {records} of {wanted} records")));
     }
     Ok(loaded)
 }
@@ -80,11 +80,11 @@ impl Preloaded {
     }
 }
 
-async fn acknowledged(pending: Option<PendingResponse<ProduceRequest>>) -> Result<(), Failure> {
+async fn acknowledged(pending: Option<PendingResponse<ProduceRequest>>) -> Result<(), BenchError> {
     match pending {
         None => Ok(()),
         Some(pending) => batches::check_produced(
-            pending.await.map_err(Failure::while_doing("cannot fill the source"))?,
+            pending.await.map_err(BenchError::while_doing("cannot fill the source"))?,
         ),
     }
 }
