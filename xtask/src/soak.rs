@@ -3,6 +3,7 @@
 //! round and for all of them together is printed at the end.
 
 mod broker_kills;
+mod buckets;
 mod old_brokers;
 mod retention;
 
@@ -44,6 +45,10 @@ pub(crate) struct Arguments {
     /// Instead of that, write much more through an embedded broker than it may keep
     #[arg(long)]
     retention: bool,
+    /// Instead of that, kill an embedded broker over a bucket with faults, so many times
+    #[arg(long, value_name = "KILLS", num_args = 0..=1)]
+    #[arg(default_missing_value = buckets::KILLS)]
+    buckets: Option<u32>,
     #[command(flatten)]
     amounts: retention::Amounts,
     /// How often to kill `farlog broker` under load, before that
@@ -59,6 +64,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let directory = arguments.log.clone().unwrap_or_else(|| workspace().join("target/soak"));
     fs::create_dir_all(&directory)
         .map_err(Failure::while_doing(format!("creating {}", directory.display())))?;
+    if let Some(kills) = arguments.buckets {
+        return buckets::run(&directory, kills);
+    }
     let program = build(arguments.debug)?;
     if arguments.old_brokers {
         return old_brokers::run_all(&program, &directory, arguments.seed);

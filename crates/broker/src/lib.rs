@@ -26,6 +26,7 @@ mod partition;
 mod security;
 mod server;
 mod settings;
+mod settling;
 mod topic_configs;
 mod transactions;
 

@@ -81,3 +81,7 @@ pub(crate) const FETCH_SESSION_PARTITIONS_MAX: usize = 10_000;
 /// How long a fetch session is kept for its client when others want its place, in milliseconds
 /// (`min.incremental.fetch.session.eviction.ms` of Kafka).
 pub(crate) const FETCH_SESSION_IDLE_MS: i64 = 120_000;
+
+/// How long a produce request waits for the disk or the bucket at least, however little patience it
+/// has: Kafka's own log has no such wait, so clients may say 0.
+pub(crate) const PRODUCE_WAIT_MIN: Duration = Duration::from_secs(1);

@@ -5,9 +5,11 @@
 //! - KIP-467: a message beside the error code. KIP-516: topics by id in version 13.
 //! - KIP-951: no other leader can be named, there is none.
 //! - `acks=0` is not answered, but a refusal closes the connection; every other `acks` waits until
-//!   the batch is durable.
+//!   the batch is durable, or the request's time is over (`REQUEST_TIMED_OUT`; it may become
+//!   durable later, and is recognised if it is sent again).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use farlog_wire::messages::produce_request::{ProduceRequest, TopicProduceData};
@@ -17,10 +19,13 @@ use farlog_wire::messages::produce_response::{
 use farlog_wire::records::{BatchHeader, Compression, MAGIC};
 use farlog_wire::{ErrorCode, VersionRange};
 use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Answer, RequestContext};
 use crate::catalog::{Refusal, Topic};
+use crate::limits::PRODUCE_WAIT_MIN;
 use crate::partition::{AppendOrigin, AppendRefusal, Appended, Partition};
+use crate::settling::Settling;
 use crate::transactions::{Claim, Producer, Written};
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 3, max: 13 };
@@ -55,6 +60,8 @@ pub(super) async fn handle(
 ) -> Answer<ProduceResponse> {
     let acks = request.acks;
     let transactional_id = request.transactional_id;
+    let wait = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let deadline = Instant::now() + wait.max(PRODUCE_WAIT_MIN);
     let answer = |responses| ProduceResponse { responses, ..ProduceResponse::default() };
     // Everything is appended before the first wait, so that requests of one connection that wait
     // together were appended in their order.
@@ -69,7 +76,8 @@ pub(super) async fn handle(
     }
     let mut responses = Vec::with_capacity(outcomes.len());
     for (name, topic_id, partitions) in outcomes {
-        let partition_responses = join_all(partitions.into_iter().map(Outcome::settle)).await;
+        let partition_responses =
+            join_all(partitions.into_iter().map(|one| one.settle(deadline))).await;
         responses.push(TopicProduceResponse { name, topic_id, partition_responses });
     }
     if acks != 0 {
@@ -210,7 +218,7 @@ fn batch_bytes(records: &[u8]) -> Result<Option<usize>, ErrorCode> {
 }
 
 impl Outcome {
-    async fn settle(self) -> PartitionProduceResponse {
+    async fn settle(self, deadline: Instant) -> PartitionProduceResponse {
         let refused = |refusal: AppendRefusal| PartitionProduceResponse {
             index: self.index,
             error_code: refusal.code,
@@ -221,17 +229,13 @@ impl Outcome {
             error_message: refusal.message,
             ..PartitionProduceResponse::default()
         };
-        let (partition, (mut appended, written)) = match self.appended {
-            Ok(appended) => appended,
+        let placed = match self.appended {
+            Ok(placed) => placed,
             Err(refusal) => return refused(refusal),
         };
-        if let Some(written) = written
-            && let Err(code) = written.settle().await
-        {
-            return refused(code.into());
-        }
-        match partition.settle(&mut appended).await {
-            Ok(()) => PartitionProduceResponse {
+        let settled = timeout_at(deadline, Settling::new(durable(placed))).await;
+        match settled.unwrap_or_else(|_| Err(ErrorCode::REQUEST_TIMED_OUT.into())) {
+            Ok(appended) => PartitionProduceResponse {
                 index: self.index,
                 base_offset: appended.base_offset,
                 log_append_time_ms: appended.log_append_time_ms,
@@ -242,4 +246,14 @@ impl Outcome {
             Err(refusal) => refused(refusal.into()),
         }
     }
+}
+
+/// Waits until a batch is durable, and what its transaction wrote for it.
+async fn durable((partition, placed): (Arc<Partition>, Placed)) -> Result<Appended, Refusal> {
+    let (mut appended, written) = placed;
+    if let Some(written) = written {
+        written.settle().await?;
+    }
+    partition.settle(&mut appended).await?;
+    Ok(appended)
 }

@@ -2,7 +2,7 @@
 //! the store.
 
 use bytes::Bytes;
-use farlog_store::{AppendError, Batch, Durable};
+use farlog_store::{AppendError, Batch, Durable, StoreError};
 use farlog_wire::ErrorCode;
 use farlog_wire::records::{BatchHeader, OutgoingBatch};
 
@@ -202,7 +202,14 @@ impl Partition {
     }
 
     fn storage(&self, error: &AppendError) -> Refusal {
-        tracing::error!(topic = self.topic, partition = self.log.partition, %error, "not appended");
+        let (topic, partition) = (&self.topic, self.log.partition);
+        match error {
+            // The store says once what every producer meets now.
+            AppendError::Store(StoreError::Unavailable { .. }) => {
+                tracing::debug!(topic, partition, %error, "not appended");
+            }
+            _ => tracing::error!(topic, partition, %error, "not appended"),
+        }
         Refusal::new(ErrorCode::KAFKA_STORAGE_ERROR, error.to_string())
     }
 }

@@ -12,6 +12,7 @@ use super::state::Transaction;
 use crate::catalog::{Catalog, NewTopic};
 use crate::limits::{DECOMPRESSED_BATCH_BYTES_MAX, SCAN_BYTES};
 use crate::partition::{AppendOrigin, Appended, FetchIsolation, Partition};
+use crate::settling::Settling;
 
 /// The internal topic, as Kafka names it.
 pub(crate) const TOPIC: &str = "__transaction_state";
@@ -39,12 +40,13 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// Waits until it is durable.
+    /// Waits until it is durable. Goes on if the caller does not: readers wait for it, too.
     ///
     /// # Errors
     /// `NOT_COORDINATOR`, as from Kafka: the client is to ask again who coordinates.
-    pub(crate) async fn settle(mut self) -> Result<(), ErrorCode> {
-        let settled = self.partition.settle(&mut self.appended).await;
+    pub(crate) async fn settle(self) -> Result<(), ErrorCode> {
+        let Self { partition, mut appended } = self;
+        let settled = Settling::new(async move { partition.settle(&mut appended).await }).await;
         settled.map_err(|_| ErrorCode::NOT_COORDINATOR)
     }
 }

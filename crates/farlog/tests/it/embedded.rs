@@ -26,7 +26,7 @@ const ORDERLY_EVERY: usize = 4;
 const KEYS: u64 = 40;
 const SEGMENT_MS: u64 = 100;
 
-const RECORDS_PER_BATCH: u64 = 5;
+pub(crate) const RECORDS_PER_BATCH: u64 = 5;
 
 fn start(directory: &Path, port: &PortLease, start: usize) -> Supervised {
     let output = directory.join(format!("output-{start}"));
@@ -46,7 +46,7 @@ async fn connect(port: &PortLease) -> Cluster {
 }
 
 /// Batch number `index` of a producer: its records bear numbers, its sequence is what it must be.
-fn batch(producer_id: i64, index: u64) -> OutgoingBatch {
+pub(crate) fn batch(producer_id: i64, index: u64) -> OutgoingBatch {
     let mut writer = BatchWriter::new();
     let first = index * RECORDS_PER_BATCH;
     for number in first..first + RECORDS_PER_BATCH {
@@ -59,7 +59,7 @@ fn batch(producer_id: i64, index: u64) -> OutgoingBatch {
 }
 
 /// Produces until told to stop; tells how many batches were acknowledged.
-fn produce(
+pub(crate) fn produce(
     cluster: Cluster,
     partition: i32,
     acknowledged: watch::Sender<u64>,
@@ -81,7 +81,7 @@ fn produce(
     })
 }
 
-async fn numbers(cluster: &Cluster, partition: i32, end: u64) -> Vec<u64> {
+pub(crate) async fn numbers(cluster: &Cluster, partition: i32, end: u64) -> Vec<u64> {
     let place = TopicPartition::new("numbers", partition);
     let (mut offset, mut numbers) = (0, Vec::new());
     while (numbers.len() as u64) < end {

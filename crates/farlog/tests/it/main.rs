@@ -6,6 +6,7 @@
 mod bench;
 mod binary;
 mod broker_kills;
+mod buckets;
 mod check;
 mod demo;
 mod denied;
