@@ -24,9 +24,9 @@ pub enum Exit {
     Output,
     /// The deadline of the drain passed before every acknowledgement had arrived.
     DrainDeadline,
-    /// A second SIGINT ended the process in the middle of the drain.
+    /// A second SIGINT ended the process in the middle of the drain, or one ended a bench.
     Interrupted,
-    /// A second SIGTERM ended the process in the middle of the drain.
+    /// A second SIGTERM ended the process in the middle of the drain, or one ended a bench.
     Terminated,
 }
 
@@ -75,8 +75,8 @@ impl Exit {
             Self::Machine => "the machine refused something, such as the address to listen on",
             Self::Output => "output cannot be written",
             Self::DrainDeadline => "stopped before all was acknowledged; safe, start it again",
-            Self::Interrupted => "second SIGINT while draining; safe, start it again",
-            Self::Terminated => "second SIGTERM while draining; safe, start it again",
+            Self::Interrupted => "second SIGINT while draining, or one in a bench; safe, start it again",
+            Self::Terminated => "second SIGTERM while draining, or one in a bench; safe, start it again",
         }
     }
 
