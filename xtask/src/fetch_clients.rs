@@ -1,8 +1,8 @@
 //! `cargo xtask fetch-clients`: the programs that try foreign Kafka clients on the embedded broker,
 //! built or installed into `target/clients`, each from a file that pins every version.
 //!
-//! What a machine does not have and we may not install, or cannot fetch just now, is no failure: one
-//! sentence says which clients are not tested then, here and in the file where tests look.
+//! What a machine does not have and we may not install, or cannot fetch just now, is no failure:
+//! one sentence says which clients are not tested then, here and in the file where tests look.
 
 use std::fs::{self, File};
 use std::io;

@@ -75,8 +75,12 @@ impl Exit {
             Self::Machine => "the machine refused something, such as the address to listen on",
             Self::Output => "output cannot be written",
             Self::DrainDeadline => "stopped before all was acknowledged; safe, start it again",
-            Self::Interrupted => "second SIGINT while draining, or one in a bench; safe, start it again",
-            Self::Terminated => "second SIGTERM while draining, or one in a bench; safe, start it again",
+            Self::Interrupted => {
+                "second SIGINT while draining, or one in a bench; safe, start it again"
+            }
+            Self::Terminated => {
+                "second SIGTERM while draining, or one in a bench; safe, start it again"
+            }
         }
     }
 
