@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 
 pub use clusters::Clusters;
-pub(super) use clusters::fixture;
+pub(super) use clusters::{fixture, now_ms};
 pub use diary::Diary;
 pub use instances::Instances;
 pub use link_file::LinkFile;
@@ -142,7 +142,7 @@ pub async fn run(
     let source = Session::connect(&clusters.source().bootstrap()).await?;
     let target = Session::connect(&clusters.target().bootstrap()).await?;
     let generator_options =
-        GeneratorOptions { seed: options.seed, topics, base_timestamp_ms: clusters::now_ms() };
+        GeneratorOptions { seed: options.seed, topics, base_timestamp_ms: now_ms() };
     let generator = Generator::create(source.clone(), generator_options).await?;
     let generator = Arc::new(Mutex::new(generator));
     let instances = Instances::new(command, diary.clone())?;

@@ -141,7 +141,7 @@ pub(in crate::history) fn fixture<E: std::fmt::Display>(
 }
 
 /// Now, in milliseconds since the epoch.
-pub(super) fn now_ms() -> i64 {
+pub(in crate::history) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.ok().and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or(0)
 }

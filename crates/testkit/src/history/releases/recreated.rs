@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::{PATIENCE, POLL};
 use crate::history::RecordId;
 use crate::history::batch::Stamp;
-use crate::history::orchestrator::partition_state;
+use crate::history::orchestrator::{now_ms, partition_state};
 use crate::history::reader::read_partition;
 use crate::history::record::{Fields, LogRecord};
 use crate::history::session::{HistoryError, Session};
@@ -67,9 +67,10 @@ async fn until(is_so: impl AsyncFn() -> Result<bool, HistoryError>) -> Result<bo
 }
 
 async fn append(source: &Session, topic: &str, first: u64, count: u64) -> Result<(), HistoryError> {
+    let timestamp_ms = now_ms();
     let record = |ordinal| LogRecord {
         offset: 0,
-        timestamp_ms: 1_800_000_000_000 + i64::try_from(ordinal).unwrap_or(0),
+        timestamp_ms,
         key: None,
         value: Some(Bytes::from(
             RecordId { topic: topic.to_owned(), partition: 0, ordinal }.to_field(),
