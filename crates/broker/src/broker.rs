@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::groups::{Groups, ReplayError};
 use crate::listener::{ListenerOptions, SecurityProtocol};
 use crate::options::{BrokerOptions, HostPort};
+use crate::security::quota::Rates;
 use crate::security::{AuthorizerOptions, SaslMechanism, TlsServer, TlsServerError, Users};
 use crate::settings::BrokerSettings;
 use crate::transactions::{TransactionLogError, Transactions};
@@ -68,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) users: Users,
     /// `None` if everybody may do everything.
     pub(crate) authorizer: Option<AuthorizerOptions>,
+    /// Of clients that have quotas.
+    pub(crate) rates: Rates,
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
     pub(crate) settings: BrokerSettings,
@@ -135,6 +138,7 @@ impl Broker {
             mechanisms: options.security.mechanisms,
             users: options.security.users,
             authorizer: options.security.authorizer,
+            rates: Rates::default(),
             auto_create_topics: options.auto_create_topics,
             default_partitions: options.default_partitions,
             settings: options.settings,

@@ -11,8 +11,9 @@ mod sasl;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use farlog_wire::ApiKey;
@@ -23,7 +24,7 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::api::{self, RequestContext, RequestFault};
 use crate::broker::Shared;
@@ -40,6 +41,25 @@ pub(crate) struct Peer {
     /// The way that they came in, counted in the order of the options.
     pub(crate) listener: usize,
     pub(crate) principal: Principal,
+    /// Until when nothing more is read: it has taken more than its quota (KIP-219).
+    muted_until: Mutex<Option<Instant>>,
+}
+
+impl Peer {
+    fn new(address: SocketAddr, listener: usize, principal: Principal) -> Self {
+        Self { address, listener, principal, muted_until: Mutex::default() }
+    }
+
+    /// Reads nothing for so long.
+    pub(crate) fn mute(&self, time: Duration) {
+        let mut muted_until = self.muted_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *muted_until = Instant::now().checked_add(time).max(*muted_until);
+    }
+
+    fn muted_until(&self) -> Option<Instant> {
+        let muted_until = *self.muted_until.lock().unwrap_or_else(PoisonError::into_inner);
+        muted_until.filter(|&until| until > Instant::now())
+    }
 }
 
 /// Why a connection ended before its client closed it.
@@ -86,7 +106,7 @@ pub(crate) async fn run(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
     }
-    let peer = Peer { address, listener, principal: Principal::anonymous() };
+    let peer = Peer::new(address, listener, Principal::anonymous());
     let ended = tokio::select! {
         ended = Box::pin(serve(broker, stream, peer)) => ended,
         _ = stop.wait_for(|&stop| stop) => Ok(()),
@@ -151,12 +171,17 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
         let mut prefix_bytes = 0;
         loop {
             let room = self.produces.len() < PRODUCES_IN_FLIGHT_MAX;
+            let muted_until = self.peer.muted_until();
             tokio::select! {
                 biased;
                 Some(answer) = self.produces.next(), if !self.produces.is_empty() => {
                     self.write(answer?).await?;
                 }
-                read = self.input.read(&mut prefix[prefix_bytes..]), if room => {
+                () = sleep_until(muted_until.unwrap_or_else(Instant::now)),
+                    if muted_until.is_some() => {}
+                read = self.input.read(&mut prefix[prefix_bytes..]),
+                    if room && muted_until.is_none() =>
+                {
                     let read = read?;
                     if read == 0 {
                         return Ok(());
@@ -194,6 +219,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
     }
 
     async fn take(&mut self, frame: Bytes) -> Result<(), Ended> {
+        let request_bytes = frame.len();
         let whole = self.has_sasl().then(|| frame.clone());
         let (header, body) =
             decode_request_header(frame, api::header_version).map_err(RequestFault::from)?;
@@ -215,6 +241,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
             version: header.request_api_version,
             correlation_id: header.correlation_id,
             client_id: header.client_id,
+            request_bytes,
         };
         let mut answer: BoxFuture<'static, Answer> = Box::pin(api::serve(context, key, body));
         if key == ApiKey::Produce {

@@ -25,6 +25,13 @@ pub(crate) const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// (`connection.failed.authentication.delay.ms`).
 pub(crate) const FAILED_AUTHENTICATION_DELAY: Duration = Duration::from_millis(100);
 
+/// Clients whose rates are counted for their quotas; further ones go unlimited, and are counted
+/// once others have been silent for an hour.
+pub(crate) const QUOTA_RATES_MAX: usize = 100_000;
+
+/// Entities that can have quotas.
+pub(crate) const QUOTA_ENTITIES_MAX: usize = 100_000;
+
 /// Access control entries; every request looks at all of them.
 pub(crate) const ACLS_MAX: usize = 10_000;
 

@@ -25,6 +25,7 @@ use super::fetch_sessions::Entry;
 use crate::limits::{FETCH_BYTES_MAX, FETCH_WAIT_MAX};
 use crate::partition::{FetchIsolation, FetchedRecords, Partition};
 use crate::security::acl::Operation;
+use crate::security::quota::Counted;
 
 pub(crate) const VERSIONS: VersionRange = VersionRange { min: 4, max: 18 };
 
@@ -87,7 +88,12 @@ pub(super) async fn handle(context: RequestContext, request: FetchRequest) -> Fe
         broker.fetch_sessions.end(mode, &entries, &round.data, is_by_id, now_ms);
     let told =
         wanted.iter().zip(round.data).zip(told).filter_map(|(pair, told)| told.then_some(pair));
-    FetchResponse { session_id, responses: grouped(told), ..FetchResponse::default() }
+    FetchResponse {
+        throttle_time_ms: context.throttle(Counted::Fetched, round.bytes),
+        session_id,
+        responses: grouped(told),
+        ..FetchResponse::default()
+    }
 }
 
 fn wanted(context: &RequestContext, entries: &[Entry]) -> Vec<Wanted> {

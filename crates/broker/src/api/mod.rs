@@ -4,6 +4,7 @@
 mod access;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_user_scram_credentials;
 mod api_versions;
@@ -17,6 +18,7 @@ mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -50,6 +52,7 @@ mod txn_offset_commit;
 mod write_txn_markers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use farlog_wire::api_key::UnknownApiKey;
@@ -59,6 +62,7 @@ use farlog_wire::{ApiKey, DecodeError, EncodeError, ErrorCode, Reader, Request, 
 use crate::broker::{Listening, Shared};
 use crate::connection::Peer;
 use crate::limits::SHARED_FIELD_BYTES_MIN;
+use crate::security::quota::Counted;
 
 use access::{Access, Authorize, Verdict};
 pub(crate) use fetch_sessions::FetchSessions;
@@ -88,12 +92,31 @@ pub(crate) struct RequestContext {
     pub(crate) correlation_id: i32,
     /// What the client calls itself.
     pub(crate) client_id: Option<String>,
+    /// Bytes of the request's frame.
+    pub(crate) request_bytes: usize,
 }
 
 impl RequestContext {
     /// The way that the request came in.
     pub(crate) fn listener(&self) -> &Listening {
         &self.broker.listeners[self.peer.listener]
+    }
+
+    /// Counts bytes that a client sends or gets; for how long it was muted, in milliseconds.
+    pub(crate) fn throttle(&self, counted: Counted, bytes: usize) -> i32 {
+        let quotas = self.broker.catalog.quotas();
+        if quotas.is_empty() {
+            return 0;
+        }
+        let client_id = self.client_id.as_deref().unwrap_or_default();
+        let who = (self.peer.principal.name(), client_id);
+        let now_ms = self.broker.clock.now_ms();
+        let wait_ms = self.broker.rates.record(&quotas, counted, who, bytes, now_ms);
+        let wait_ms = i32::try_from(wait_ms).unwrap_or(i32::MAX);
+        if wait_ms > 0 {
+            self.peer.mute(Duration::from_millis(u64::from(wait_ms.unsigned_abs())));
+        }
+        wait_ms
     }
 
     /// The client's address as Kafka writes it down.
@@ -250,6 +273,10 @@ served! {
         farlog_wire::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest,
     consumer_group_describe =>
         farlog_wire::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest,
+    describe_client_quotas =>
+        farlog_wire::messages::describe_client_quotas_request::DescribeClientQuotasRequest,
+    alter_client_quotas =>
+        farlog_wire::messages::alter_client_quotas_request::AlterClientQuotasRequest,
     create_acls => farlog_wire::messages::create_acls_request::CreateAclsRequest,
     describe_acls => farlog_wire::messages::describe_acls_request::DescribeAclsRequest,
     delete_acls => farlog_wire::messages::delete_acls_request::DeleteAclsRequest,

@@ -25,6 +25,7 @@ use super::{Answer, RequestContext};
 use crate::catalog::{Refusal, Topic};
 use crate::limits::PRODUCE_WAIT_MIN;
 use crate::partition::{AppendOrigin, AppendRefusal, Appended, Partition};
+use crate::security::quota::Counted;
 use crate::settling::Settling;
 use crate::transactions::{Claim, Producer, Written};
 
@@ -59,10 +60,12 @@ pub(super) async fn handle(
     request: ProduceRequest,
 ) -> Answer<ProduceResponse> {
     let acks = request.acks;
+    let throttle_time_ms = context.throttle(Counted::Produced, context.request_bytes);
     let transactional_id = request.transactional_id;
     let wait = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let deadline = Instant::now() + wait.max(PRODUCE_WAIT_MIN);
-    let answer = |responses| ProduceResponse { responses, ..ProduceResponse::default() };
+    let answer =
+        |responses| ProduceResponse { responses, throttle_time_ms, ..ProduceResponse::default() };
     // Everything is appended before the first wait, so that requests of one connection that wait
     // together were appended in their order.
     let mut outcomes = Vec::with_capacity(request.topic_data.len());

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::security::acl::Acl;
+use crate::security::quota::EntityType;
 use crate::security::scram::{ScramCredential, ScramHash};
 
 /// One change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub(crate) enum Record {
     /// The cluster has an id; the first record of a catalog.
@@ -30,6 +31,8 @@ pub(crate) enum Record {
     AclsAdded { acls: Vec<Acl> },
     /// These entries hold no longer.
     AclsRemoved { acls: Vec<Acl> },
+    /// An entity has these quotas now, and no others.
+    QuotasSet { entity: Vec<(EntityType, Option<String>)>, quotas: BTreeMap<String, f64> },
     /// A user has this SCRAM credential now.
     ScramSet { user: String, mechanism: ScramHash, credential: ScramCredential },
     /// A user has none for this mechanism any more.

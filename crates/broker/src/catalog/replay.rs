@@ -50,6 +50,7 @@ impl Declared {
             // Taken above.
             Record::AclsAdded { .. }
             | Record::AclsRemoved { .. }
+            | Record::QuotasSet { .. }
             | Record::ScramSet { .. }
             | Record::ScramRemoved { .. } => {}
         }

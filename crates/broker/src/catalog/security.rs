@@ -1,4 +1,5 @@
-//! What the catalog keeps for security: SCRAM credentials and access control lists.
+//! What the catalog keeps for security: SCRAM credentials, access control lists and
+//! quotas.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,9 +7,10 @@ use std::sync::Arc;
 use farlog_wire::ErrorCode;
 
 use super::{Catalog, Record, Refusal};
-use crate::limits::ACLS_MAX;
+use crate::limits::{ACLS_MAX, QUOTA_ENTITIES_MAX};
 use crate::security::Acls;
 use crate::security::acl::{Acl, AclFilter};
+use crate::security::quota::{Entity, Quotas};
 use crate::security::scram::{ScramCredential, ScramHash};
 
 /// The credentials of one user.
@@ -19,6 +21,7 @@ pub(crate) type ScramCredentials = BTreeMap<ScramHash, ScramCredential>;
 pub(super) struct SecurityState {
     scram: BTreeMap<String, ScramCredentials>,
     acls: Arc<Acls>,
+    quotas: Arc<Quotas>,
 }
 
 /// A credential to be set, or with `None` removed.
@@ -51,6 +54,14 @@ impl SecurityState {
                     known.remove(acl);
                 }
             }
+            Record::QuotasSet { entity, quotas } => {
+                let known = Arc::make_mut(&mut self.quotas);
+                let entity = Entity::from_iter(entity);
+                match quotas.is_empty() {
+                    true => known.remove(&entity),
+                    false => known.insert(entity, quotas),
+                };
+            }
             other => return Some(other),
         }
         None
@@ -66,6 +77,37 @@ impl Catalog {
     /// All users with credentials.
     pub(crate) fn scram_users(&self) -> BTreeMap<String, ScramCredentials> {
         self.read().security.scram.clone()
+    }
+
+    /// All quotas.
+    pub(crate) fn quotas(&self) -> Arc<Quotas> {
+        Arc::clone(&self.read().security.quotas)
+    }
+
+    /// Sets quotas of an entity, or with `None` removes them.
+    pub(crate) async fn alter_quotas(
+        &self,
+        entity: Entity,
+        changes: BTreeMap<String, Option<f64>>,
+    ) -> Result<(), Refusal> {
+        let mut next_offset = self.writing.lock().await;
+        let known = self.quotas();
+        if known.len() >= QUOTA_ENTITIES_MAX && !known.contains_key(&entity) {
+            let message = format!("There can be quotas of {QUOTA_ENTITIES_MAX} entities.");
+            return Err(Refusal::new(ErrorCode::POLICY_VIOLATION, message));
+        }
+        let mut quotas = known.get(&entity).cloned().unwrap_or_default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => drop(quotas.insert(key, value)),
+                None => drop(quotas.remove(&key)),
+            }
+        }
+        if known.get(&entity).map_or(quotas.is_empty(), |known| *known == quotas) {
+            return Ok(());
+        }
+        let entity = entity.into_iter().collect();
+        self.change_security(&mut next_offset, vec![Record::QuotasSet { entity, quotas }]).await
     }
 
     /// All access control entries.

@@ -166,6 +166,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
             version,
             correlation_id,
             client_id: header.client_id,
+            request_bytes: 0,
         };
         let answer = api::serve(context, ApiKey::ApiVersions, body).await?;
         self.write(answer).await
@@ -239,9 +240,9 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
         self.authenticated.mechanism = Some(mechanism);
         self.authenticated.expires_at =
             (!lifetime.is_zero()).then(|| Instant::now().checked_add(lifetime)).flatten();
-        let Peer { address, listener, .. } = *self.peer;
+        let (address, listener) = (self.peer.address, self.peer.listener);
         tracing::debug!(%address, %principal, %mechanism, "authenticated");
-        self.peer = Arc::new(Peer { address, listener, principal });
+        self.peer = Arc::new(Peer::new(address, listener, principal));
         Ok(true)
     }
 

@@ -1,6 +1,7 @@
 //! Who is on the other side of a connection, and what they may do.
 //!
 //! - `sasl`, `scram`: mechanisms as state machines without IO.
+//! - `quota`: how much they may take.
 //! - `users`: who is known from a file; SCRAM credentials that clients set are in the catalog.
 //! - `acl`, `authorizer`: who may do what.
 //! - `tls`, `subject`: certificates, and the names in them.
@@ -8,6 +9,7 @@
 pub(crate) mod acl;
 mod authorizer;
 mod principal;
+pub(crate) mod quota;
 pub(crate) mod sasl;
 pub(crate) mod scram;
 mod subject;

@@ -21,6 +21,11 @@ impl Principal {
         Self(format!("{USER}{name}").into())
     }
 
+    /// The name alone.
+    pub(crate) fn name(&self) -> &str {
+        &self.0[USER.len()..]
+    }
+
     /// `User:NAME`.
     pub(crate) fn text(&self) -> &str {
         &self.0

@@ -4,13 +4,27 @@ mod hostile;
 mod tools;
 mod world;
 
-use farlog_broker::{BrokerOptions, SecurityProtocol};
+use std::time::Duration;
+
+use farlog_broker::{AuthorizerOptions, BrokerOptions, SecurityProtocol};
+use farlog_client::admin::{IsolationLevel, NewTopic, OffsetSpec};
 use farlog_client::sasl::SaslMechanism;
+use farlog_client::{Cluster, ClusterOptions, ServerAddress, TopicPartition};
 use farlog_store::{Store, StoreOptions};
 use farlog_wire::messages::list_groups_request::ListGroupsRequest;
 
 use crate::fixture::{loopback, start_with};
+use crate::peer::Peer;
 use world::{Login, Secured, listener};
+
+fn new_topic() -> NewTopic {
+    NewTopic {
+        name: "t".to_owned(),
+        partitions: Some(1),
+        replication_factor: Some(1),
+        configs: Default::default(),
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mechanism_lets_in_who_knows_the_password() {
@@ -37,13 +51,7 @@ async fn a_listener_tells_clients_of_itself() {
     let login = Login::alice(SecurityProtocol::SaslSsl, SaslMechanism::Plain);
     let cluster = broker.connect(login).await.expect("let in");
     // Routed by what metadata say: had they named another listener, this would fail.
-    let topic = farlog_client::admin::NewTopic {
-        name: "t".to_owned(),
-        partitions: Some(1),
-        replication_factor: Some(1),
-        configs: Default::default(),
-    };
-    let made = cluster.create_topics(&[topic], false).await.expect("an answer");
+    let made = cluster.create_topics(&[new_topic()], false).await.expect("an answer");
     made["t"].as_ref().expect("the topic is made");
     broker.stop().await;
 }
@@ -78,11 +86,45 @@ async fn sessions_are_renewed_before_they_are_over() {
     let begun = std::time::Instant::now();
     // Longer than a session: a connection that did not renew it would be closed.
     let connection = cluster.connection(1).await.expect("a connection");
-    while begun.elapsed() < std::time::Duration::from_millis(4_500) {
+    while begun.elapsed() < Duration::from_millis(4_500) {
         let listed = connection.send(&ListGroupsRequest::default()).await;
         listed.expect("a session that is renewed");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_may_do_what_they_are_allowed_to_and_no_more_than_their_quota() {
+    let mut options = world::options();
+    options.security.authorizer = Some(AuthorizerOptions {
+        super_users: ["User:ANONYMOUS".to_owned()].into(),
+        allow_without_acl: false,
+    });
+    let broker = Secured::start_with(options).await;
+    let plain = broker.address(SecurityProtocol::Plaintext);
+    let made = new_topic();
+    let servers = ServerAddress::parse_list(&plain.to_string()).expect("an address");
+    let admin = Cluster::connect(ClusterOptions::new(servers)).await.expect("let in");
+    admin.create_topics(&[made], false).await.expect("an answer")["t"].as_ref().expect("made");
+    let login = Login::alice(SecurityProtocol::SaslSsl, SaslMechanism::ScramSha256);
+    let alice = broker.connect(login).await.expect("let in");
+    let end = [(TopicPartition::new("t", 0), OffsetSpec::Latest)];
+    let isolation = IsolationLevel::ReadUncommitted;
+    let refused = alice.list_offsets(isolation, end.clone()).await;
+    assert!(refused.values().all(Result::is_err), "{refused:?}");
+    broker.allow_reading("alice", "t").await;
+    let allowed = alice.list_offsets(isolation, end.clone()).await;
+    assert!(allowed.values().all(Result::is_ok), "{allowed:?}");
+    // A client that takes more than its quota is told how long it is not listened to.
+    broker.limit_fetching("alice", 1).await;
+    let mut peer =
+        Peer::user(broker.address(SecurityProtocol::SaslPlaintext), "alice", "alice's secret");
+    broker.produce(100).await;
+    let throttled = broker.fetch(&mut peer).await;
+    assert!(throttled > 0, "{throttled}");
+    let heard = tokio::time::timeout(Duration::from_millis(300), broker.fetch(&mut peer)).await;
+    assert!(heard.is_err(), "{heard:?}");
     broker.stop().await;
 }
 

@@ -1,6 +1,10 @@
 //! Who may look at the cluster and change it; and what everybody may.
 
 use farlog_wire::ErrorCode;
+use farlog_wire::messages::alter_client_quotas_request::AlterClientQuotasRequest;
+use farlog_wire::messages::alter_client_quotas_response::{
+    AlterClientQuotasResponse, EntityData, EntryData,
+};
 use farlog_wire::messages::alter_user_scram_credentials_request::AlterUserScramCredentialsRequest;
 use farlog_wire::messages::alter_user_scram_credentials_response::{
     AlterUserScramCredentialsResponse, AlterUserScramCredentialsResult,
@@ -13,6 +17,8 @@ use farlog_wire::messages::delete_acls_request::DeleteAclsRequest;
 use farlog_wire::messages::delete_acls_response::{DeleteAclsFilterResult, DeleteAclsResponse};
 use farlog_wire::messages::describe_acls_request::DescribeAclsRequest;
 use farlog_wire::messages::describe_acls_response::DescribeAclsResponse;
+use farlog_wire::messages::describe_client_quotas_request::DescribeClientQuotasRequest;
+use farlog_wire::messages::describe_client_quotas_response::DescribeClientQuotasResponse;
 use farlog_wire::messages::describe_cluster_request::DescribeClusterRequest;
 use farlog_wire::messages::describe_cluster_response::DescribeClusterResponse;
 use farlog_wire::messages::describe_log_dirs_request::DescribeLogDirsRequest;
@@ -186,6 +192,35 @@ impl Authorize for AlterUserScramCredentialsRequest {
                 error_message: message(),
             });
             AlterUserScramCredentialsResponse { results: results.collect(), ..Default::default() }
+        })
+    }
+}
+
+impl Authorize for DescribeClientQuotasRequest {
+    fn authorize(&mut self, access: &Access) -> Verdict<DescribeClientQuotasResponse> {
+        Verdict::all_or(access.cluster(Operation::DescribeConfigs), || {
+            DescribeClientQuotasResponse {
+                error_code: CODE,
+                error_message: message(),
+                entries: None,
+                ..DescribeClientQuotasResponse::default()
+            }
+        })
+    }
+}
+
+impl Authorize for AlterClientQuotasRequest {
+    fn authorize(&mut self, access: &Access) -> Verdict<AlterClientQuotasResponse> {
+        Verdict::all_or(access.cluster(Operation::AlterConfigs), || {
+            let entries = self.entries.iter().map(|entry| {
+                let entity = entry.entity.iter().map(|part| EntityData {
+                    entity_type: part.entity_type.clone(),
+                    entity_name: part.entity_name.clone(),
+                });
+                let entity = entity.collect();
+                EntryData { error_code: CODE, error_message: message(), entity }
+            });
+            AlterClientQuotasResponse { entries: entries.collect(), ..Default::default() }
         })
     }
 }

@@ -7,6 +7,7 @@ mod configs;
 mod consumers;
 mod groups;
 mod offsets;
+mod quotas;
 mod records;
 mod security;
 mod topics;
@@ -63,6 +64,8 @@ pub(super) fn api_of(command: &str) -> Option<ApiKey> {
         "allow" | "deny" => ApiKey::CreateAcls,
         "acls" => ApiKey::DescribeAcls,
         "remove-acls" => ApiKey::DeleteAcls,
+        "quota" => ApiKey::AlterClientQuotas,
+        "quotas" => ApiKey::DescribeClientQuotas,
         "scram" => ApiKey::AlterUserScramCredentials,
         "scram-users" => ApiKey::DescribeUserScramCredentials,
         "handshake" => ApiKey::SaslHandshake,
@@ -118,6 +121,8 @@ pub(super) async fn run(world: &mut World, args: &Args, version: i16) -> Vec<Str
         "deny" => security::create(world, args, version, DENY).await,
         "acls" => security::describe(world, args, version).await,
         "remove-acls" => security::remove(world, args, version).await,
+        "quota" => quotas::alter(world, args, version).await,
+        "quotas" => quotas::describe(world, args, version).await,
         "scram" => security::alter_scram(world, args, version).await,
         "scram-users" => security::describe_scram(world, args, version).await,
         "handshake" => security::handshake(world, args, version).await,

@@ -81,6 +81,11 @@ async fn kafkas_tools_come_over_sasl_ssl_and_make_users() {
         .args(["--alter", "--entity-type", "users", "--entity-name", "carol"])
         .args(["--add-config", "SCRAM-SHA-512=[iterations=8192,password=carol's]"]);
     run(made).await;
+    let told = Tool::kafka(KAFKA, "kafka.admin.ConfigCommand")
+        .args(["--bootstrap-server", &files.bootstrap, "--command-config", &alice])
+        .args(["--describe", "--entity-type", "users", "--entity-name", "carol"]);
+    let told = run(told).await;
+    assert!(told.contains("SCRAM-SHA-512=iterations=8192"), "{told}");
     // … who produces, and the administrator reads.
     let carol = files.java("SCRAM-SHA-512", "carol", "carol's");
     let produce = files.tool("ConsoleProducer", &carol).args(["--topic", "java"]);

@@ -12,9 +12,18 @@ use farlog_client::options::{Security, SecurityProtocol as ClientProtocol};
 use farlog_client::sasl::{SaslCredentials, SaslMechanism};
 use farlog_client::tls::{TlsIdentity, TlsOptions};
 use farlog_client::{Cluster, ClusterOptions, ConnectError, ServerAddress};
+use farlog_wire::messages::alter_client_quotas_request::{
+    AlterClientQuotasRequest, EntityData, EntryData, OpData,
+};
 use farlog_wire::messages::alter_user_scram_credentials_request::{
     AlterUserScramCredentialsRequest, ScramCredentialDeletion, ScramCredentialUpsertion,
 };
+use farlog_wire::messages::create_acls_request::{AclCreation, CreateAclsRequest};
+use farlog_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use farlog_wire::messages::produce_request::{
+    PartitionProduceData, ProduceRequest, TopicProduceData,
+};
+use farlog_wire::records::BatchWriter;
 use farlog_wire::{ErrorCode, Message};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
@@ -198,5 +207,87 @@ impl Secured {
         let version = AlterUserScramCredentialsRequest::VERSIONS.max;
         let answer = peer.call(&request, version).await.expect("an answer");
         assert!(answer.results.iter().all(|result| result.error_code == ErrorCode::NONE));
+    }
+
+    fn plain(&self) -> Peer {
+        Peer::new(self.address(SecurityProtocol::Plaintext))
+    }
+
+    /// Lets a user read a topic.
+    pub(crate) async fn allow_reading(&self, user: &str, topic: &str) {
+        let creation = AclCreation {
+            resource_type: 2,
+            resource_name: topic.to_owned(),
+            resource_pattern_type: 3,
+            principal: format!("User:{user}"),
+            host: "*".to_owned(),
+            operation: 3,
+            permission_type: 3,
+        };
+        let request = CreateAclsRequest { creations: vec![creation] };
+        let answer = self.plain().call(&request, 3).await.expect("an answer");
+        assert_eq!(answer.results[0].error_code, ErrorCode::NONE);
+    }
+
+    /// Lets a user fetch so many bytes a second.
+    pub(crate) async fn limit_fetching(&self, user: &str, bytes_per_s: u32) {
+        let entity =
+            EntityData { entity_type: "user".to_owned(), entity_name: Some(user.to_owned()) };
+        let op = OpData {
+            key: "consumer_byte_rate".to_owned(),
+            value: f64::from(bytes_per_s),
+            remove: false,
+        };
+        let entries = vec![EntryData { entity: vec![entity], ops: vec![op] }];
+        let request = AlterClientQuotasRequest { entries, validate_only: false };
+        let answer = self.plain().call(&request, 1).await.expect("an answer");
+        assert_eq!(answer.entries[0].error_code, ErrorCode::NONE);
+    }
+
+    /// Appends a record of so many bytes to the topic `t`.
+    pub(crate) async fn produce(&self, bytes: usize) {
+        let mut writer = BatchWriter::new();
+        writer.push(0, None, Some(&vec![b'x'; bytes]), &[]);
+        let records = writer.finish_unsequenced().expect("a batch").to_bytes();
+        let partition = PartitionProduceData { index: 0, records: Some(records) };
+        let topic = TopicProduceData {
+            name: "t".to_owned(),
+            partition_data: vec![partition],
+            ..TopicProduceData::default()
+        };
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: 30_000,
+            topic_data: vec![topic],
+            ..ProduceRequest::default()
+        };
+        let answer = self.plain().call(&request, 9).await.expect("an answer");
+        let code = answer.responses[0].partition_responses[0].error_code;
+        assert_eq!(code, ErrorCode::NONE);
+    }
+
+    /// Fetches from its start; for how long the client is muted then, in milliseconds.
+    pub(crate) async fn fetch(&self, peer: &mut Peer) -> i32 {
+        let partition = FetchPartition {
+            partition: 0,
+            fetch_offset: 0,
+            partition_max_bytes: 1_000_000,
+            ..FetchPartition::default()
+        };
+        let topic = FetchTopic {
+            topic: "t".to_owned(),
+            partitions: vec![partition],
+            ..FetchTopic::default()
+        };
+        let request = FetchRequest {
+            max_bytes: 1_000_000,
+            session_epoch: -1,
+            topics: vec![topic],
+            ..FetchRequest::default()
+        };
+        let answer = peer.call(&request, 12).await.expect("an answer");
+        let code = answer.responses[0].partitions[0].error_code;
+        assert_eq!(code, ErrorCode::NONE);
+        answer.throttle_time_ms
     }
 }
