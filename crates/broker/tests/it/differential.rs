@@ -18,9 +18,9 @@
 //! - Records are `key:value+header=value@time#times`, separated by commas; `~` is null, `*9` nine
 //!   bytes, the time is now if it is not given.
 //!
-//! - `login USER` (alice or bob) and `logout` say who does the steps that follow: on a listener
-//!   with SASL, as a user who may do nothing but what `allow` allows; at first it is one who may do
-//!   everything.
+//! - `login USER` (alice, bob or carol) and `logout` say who does the steps that follow: on a
+//!   listener with SASL, as a user who may do nothing but what `allow` allows; at first it is one
+//!   who may do everything.
 //!
 //! The commands are in `differential/steps/`, one function each. `produce` writes its batches
 //! itself, right or wrong: `count= last-delta= deltas= base-offset= magic= length= batch-epoch=
@@ -71,6 +71,7 @@ static KAFKA: SharedKafka = SharedKafka::new(|| {
         .authorizer()
         .user("alice", "alice-secret")
         .user("bob", "bob-secret")
+        .user("carol", "carol-secret")
         // Scenarios wait for the cleaner.
         .property("log.cleaner.backoff.ms", CLEANER_BACKOFF_MS)
 });
@@ -84,7 +85,8 @@ fn options() -> BrokerOptions {
     options.settings.log_cleaner_backoff_ms = CLEANER_BACKOFF_MS;
     let protocol = SecurityProtocol::SaslPlaintext;
     options.listeners.push(ListenerOptions { protocol, ..ListenerOptions::plaintext(loopback()) });
-    options.security.users = Users::parse("alice=alice-secret\nbob=bob-secret").expect("two users");
+    options.security.users =
+        Users::parse("alice=alice-secret\nbob=bob-secret\ncarol=carol-secret").expect("users");
     options.security.authorizer = Some(AuthorizerOptions {
         super_users: ["User:ANONYMOUS".to_owned()].into(),
         allow_without_acl: false,
