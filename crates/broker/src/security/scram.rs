@@ -198,7 +198,7 @@ impl Scram {
         if header.and_then(base64::decode).is_none_or(|found| found != self.gs2_header.as_bytes()) {
             return Err(malformed("its header is not that of the first"));
         }
-        // librdkafka before 2.10 writes its own half twice. As long as ours is at the end, nothing
+        // librdkafka 2.0.2 (Debian 12's kcat) sends more before it. As long as it ends so, nothing
         // that was said before can be said again; what was signed is compared as it came.
         let nonce = fields.next().and_then(|field| field.strip_prefix("r="));
         if nonce.is_none_or(|nonce| !nonce.ends_with(&self.nonce)) {
