@@ -4,12 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use farlog_client::options::Security;
-use farlog_client::sasl::{self, SaslCredentials};
-use farlog_client::tls::{TlsClient, TlsIdentity, TlsOptions, TlsOptionsError};
-use farlog_client::{Cluster, ClusterOptions, ConnectError, ServerAddress};
+use farlog_client::tls::TlsOptionsError;
+use farlog_client::{Cluster, ClusterOptions, ConnectError};
 use tokio::sync::OnceCell;
 
-use crate::settings::topology::{ClusterSettings, SaslMechanism, SecuritySettings};
+use crate::settings::topology::{ClusterSettings, SecuritySettings};
 
 /// One attempt to connect, with its quick retries, lasts no longer than this, so that the reason
 /// for waiting is told soon.
@@ -56,7 +55,7 @@ impl SharedCluster {
     /// # Errors
     /// If certificates cannot be used; nothing changes then.
     pub fn set_security(&self, settings: &SecuritySettings) -> Result<(), TlsOptionsError> {
-        let security = security(settings)?;
+        let security = settings.client_security()?;
         *self.security.lock().unwrap_or_else(PoisonError::into_inner) = security;
         if let Some(cluster) = self.cluster.get() {
             cluster.set_security(self.latest_security());
@@ -72,52 +71,19 @@ impl SharedCluster {
 
 /// The client's options for a cluster.
 pub fn options(settings: &ClusterSettings) -> Result<ClusterOptions, TlsOptionsError> {
-    let servers = settings
-        .bootstrap_servers
-        .iter()
-        .map(|server| ServerAddress::new(server.host.as_str(), server.port))
-        .collect();
-    let mut options = ClusterOptions::new(servers);
+    let mut options = settings.client_options()?;
     options.retry.give_up_after = ATTEMPT_TIMEOUT;
-    options.connection.security = security(&settings.security)?;
-    if let Some(client_id) = &settings.client_id {
-        options.connection.client_id.clone_from(client_id);
-    }
     Ok(options)
-}
-
-fn security(settings: &SecuritySettings) -> Result<Security, TlsOptionsError> {
-    let tls = match &settings.tls {
-        None => None,
-        Some(tls) => Some(TlsClient::new(&TlsOptions {
-            authorities_pem: tls.authorities_pem.clone(),
-            identity: tls.identity.as_ref().map(|identity| TlsIdentity {
-                certificates_pem: identity.certificates_pem.clone(),
-                key_pem: identity.key_pem.clone(),
-            }),
-            any_host_name: tls.any_host_name,
-        })?),
-    };
-    let sasl = settings.sasl.as_ref().map(|sasl| SaslCredentials {
-        mechanism: mechanism(sasl.mechanism),
-        username: sasl.username.as_str().into(),
-        password: sasl.password.0.as_str().into(),
-    });
-    Ok(Security { tls, sasl })
-}
-
-fn mechanism(mechanism: SaslMechanism) -> sasl::SaslMechanism {
-    match mechanism {
-        SaslMechanism::Plain => sasl::SaslMechanism::Plain,
-        SaslMechanism::ScramSha256 => sasl::SaslMechanism::ScramSha256,
-        SaslMechanism::ScramSha512 => sasl::SaslMechanism::ScramSha512,
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use farlog_client::sasl;
+
     use super::*;
-    use crate::settings::topology::{SaslSettings, Secret, ServerAddress as Server, TlsSettings};
+    use crate::settings::topology::{
+        SaslMechanism, SaslSettings, Secret, ServerAddress as Server, TlsSettings,
+    };
 
     fn settings(security: SecuritySettings) -> ClusterSettings {
         ClusterSettings {

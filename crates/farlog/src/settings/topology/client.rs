@@ -5,7 +5,7 @@ use farlog_client::sasl::{SaslCredentials, SaslMechanism as ClientMechanism};
 use farlog_client::tls::{TlsClient, TlsIdentity, TlsOptions, TlsOptionsError};
 use farlog_client::{ClusterOptions, ServerAddress};
 
-use super::{ClusterSettings, SaslMechanism, TlsSettings};
+use super::{ClusterSettings, SaslMechanism, SecuritySettings, TlsSettings};
 
 impl ClusterSettings {
     /// What to add when it cannot be reached; often empty.
@@ -30,10 +30,23 @@ impl ClusterSettings {
             .collect();
         let mut options = ClusterOptions::new(servers);
         if let Some(client_id) = &self.client_id {
-            options.connection.client_id = client_id.clone();
+            options.connection.client_id.clone_from(client_id);
         }
-        let tls = self.security.tls.as_ref();
-        let sasl = self.security.sasl.as_ref().map(|sasl| SaslCredentials {
+        options.connection.security = self.security.client_security()?;
+        Ok(options)
+    }
+}
+
+impl SecuritySettings {
+    /// TLS and SASL of new connections.
+    ///
+    /// Reads the operating system's certificate authorities where none are given.
+    ///
+    /// # Errors
+    /// If a certificate or key cannot be used.
+    pub fn client_security(&self) -> Result<Security, TlsOptionsError> {
+        let tls = self.tls.as_ref().map(|tls| TlsClient::new(&tls.client_options())).transpose()?;
+        let sasl = self.sasl.as_ref().map(|sasl| SaslCredentials {
             mechanism: match sasl.mechanism {
                 SaslMechanism::Plain => ClientMechanism::Plain,
                 SaslMechanism::ScramSha256 => ClientMechanism::ScramSha256,
@@ -42,9 +55,7 @@ impl ClusterSettings {
             username: sasl.username.as_str().into(),
             password: sasl.password.0.as_str().into(),
         });
-        let tls = tls.map(|tls| TlsClient::new(&tls.client_options())).transpose()?;
-        options.connection.security = Security { tls, sasl };
-        Ok(options)
+        Ok(Security { tls, sasl })
     }
 }
 
