@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use farlog_broker::{Broker, BrokerOptions, HostPort, ListenerOptions};
-use farlog_store::{Store, StoreOptions};
+use farlog_store::{Recovery, Store, StoreOptions};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
@@ -37,6 +37,7 @@ impl EmbeddedCluster {
         let EmbeddedSettings { data, listen, advertised, fsync } = settings;
         let options = StoreOptions { fsync: *fsync, ..StoreOptions::new(data) };
         let (store, recovery) = Store::open(options).await?;
+        tell_recovery(&recovery, &format!("records are in {}", data.display()));
         let advertised = advertised.as_ref();
         let advertised = advertised.map(|at| HostPort { host: at.host.clone(), port: at.port });
         let listener = ListenerOptions { advertised, ..ListenerOptions::plaintext(*listen) };
@@ -73,4 +74,18 @@ impl EmbeddedCluster {
         self.stop.send_replace(true);
         self.serving.await
     }
+}
+
+/// Says what a store found when it was opened; `place` is where, for people.
+pub fn tell_recovery(recovery: &Recovery, place: &str) {
+    let report = recovery.report;
+    tracing::info!(
+        logs = recovery.logs.len(),
+        files = report.log_files,
+        bytes = report.log_bytes,
+        entries = report.entries,
+        torn_bytes = report.torn_bytes,
+        was_closed = report.was_closed,
+        "what was found: {place}"
+    );
 }

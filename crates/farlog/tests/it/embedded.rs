@@ -121,6 +121,7 @@ async fn clusters_of_a_settings_file_may_be_embedded() {
     for start in ["first", "second"] {
         let mut instance = place.run(start, &[]);
         instance.until("the links", |instance| instance.log().contains("farlog is running"));
+        assert_eq!(instance.log().matches("what was found: records are in").count(), 2);
         let (here, there) = (connect(&from).await, connect(&to).await);
         if start == "first" {
             let topic = NewTopic {

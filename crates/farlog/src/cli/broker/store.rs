@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use farlog_store::{BucketError, ObjectPlace, OpenError, RecoveredLog, Store, StoreOptions};
 
+use crate::app::embedded::tell_recovery;
 use crate::cli::Outcome;
 
 /// Arguments that say where records are kept.
@@ -105,17 +106,7 @@ impl StoreArguments {
             return Ok(Opened { store, recovered, scratch });
         };
         let (store, found) = Store::open(options).await?;
-        let report = found.report;
-        tracing::info!(
-            logs = found.logs.len(),
-            files = report.log_files,
-            bytes = report.log_bytes,
-            entries = report.entries,
-            torn_bytes = report.torn_bytes,
-            was_closed = report.was_closed,
-            "what was found: {}",
-            self.place()
-        );
+        tell_recovery(&found, &self.place());
         Ok(Opened { store, recovered: found.logs, scratch })
     }
 
