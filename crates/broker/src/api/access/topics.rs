@@ -187,21 +187,39 @@ fn refusal(access: &Access, operation: Operation, kind: i8, name: &str) -> Optio
     (!may).then_some(code)
 }
 
+/// Takes out the resources whose configs somebody may not do this to, and answers for each of them.
+fn take_refused<T, R>(
+    access: &Access,
+    operation: Operation,
+    resources: &mut Vec<T>,
+    named: impl Fn(&T) -> (i8, &String),
+    answer: impl Fn(ErrorCode, i8, String) -> R,
+) -> Vec<R> {
+    let mut refused = Vec::new();
+    resources.retain(|resource| {
+        let (kind, name) = named(resource);
+        let code = refusal(access, operation, kind, name);
+        refused.extend(code.map(|code| answer(code, kind, name.clone())));
+        code.is_none()
+    });
+    refused
+}
+
 impl Authorize for DescribeConfigsRequest {
     fn authorize(&mut self, access: &Access) -> Verdict<DescribeConfigsResponse> {
-        let mut refused = Vec::new();
-        self.resources.retain(|resource| {
-            let (kind, name) = (resource.resource_type, &resource.resource_name);
-            let code = refusal(access, Operation::DescribeConfigs, kind, name);
-            refused.extend(code.map(|error_code| DescribeConfigsResult {
+        let refused = take_refused(
+            access,
+            Operation::DescribeConfigs,
+            &mut self.resources,
+            |resource| (resource.resource_type, &resource.resource_name),
+            |error_code, resource_type, resource_name| DescribeConfigsResult {
                 error_code,
                 error_message: Some(error_code.message().to_owned()),
-                resource_type: kind,
-                resource_name: name.clone(),
+                resource_type,
+                resource_name,
                 ..DescribeConfigsResult::default()
-            }));
-            code.is_none()
-        });
+            },
+        );
         Verdict::without(refused, |response: &mut DescribeConfigsResponse, refused| {
             response.results.extend(refused);
         })
@@ -211,18 +229,18 @@ impl Authorize for DescribeConfigsRequest {
 impl Authorize for AlterConfigsRequest {
     fn authorize(&mut self, access: &Access) -> Verdict<AlterConfigsResponse> {
         use alter_configs_response::AlterConfigsResourceResponse;
-        let mut refused = Vec::new();
-        self.resources.retain(|resource| {
-            let (kind, name) = (resource.resource_type, &resource.resource_name);
-            let code = refusal(access, Operation::AlterConfigs, kind, name);
-            refused.extend(code.map(|error_code| AlterConfigsResourceResponse {
+        let refused = take_refused(
+            access,
+            Operation::AlterConfigs,
+            &mut self.resources,
+            |resource| (resource.resource_type, &resource.resource_name),
+            |error_code, resource_type, resource_name| AlterConfigsResourceResponse {
                 error_code,
                 error_message: Some(error_code.message().to_owned()),
-                resource_type: kind,
-                resource_name: name.clone(),
-            }));
-            code.is_none()
-        });
+                resource_type,
+                resource_name,
+            },
+        );
         Verdict::without(refused, |response: &mut AlterConfigsResponse, refused| {
             response.responses.extend(refused);
         })
@@ -232,19 +250,19 @@ impl Authorize for AlterConfigsRequest {
 impl Authorize for IncrementalAlterConfigsRequest {
     fn authorize(&mut self, access: &Access) -> Verdict<IncrementalAlterConfigsResponse> {
         use incremental_alter_configs_response::AlterConfigsResourceResponse;
-        let mut refused = Vec::new();
-        self.resources.retain(|resource| {
-            let (kind, name) = (resource.resource_type, &resource.resource_name);
-            let code = refusal(access, Operation::AlterConfigs, kind, name);
-            refused.extend(code.map(|error_code| AlterConfigsResourceResponse {
+        let refused = take_refused(
+            access,
+            Operation::AlterConfigs,
+            &mut self.resources,
+            |resource| (resource.resource_type, &resource.resource_name),
+            |error_code, resource_type, resource_name| AlterConfigsResourceResponse {
                 error_code,
                 error_message: Some(error_code.message().to_owned()),
-                resource_type: kind,
-                resource_name: name.clone(),
-            }));
-            code.is_none()
-        });
-        Verdict::without(refused, |response: &mut Self::Response, refused| {
+                resource_type,
+                resource_name,
+            },
+        );
+        Verdict::without(refused, |response: &mut IncrementalAlterConfigsResponse, refused| {
             response.responses.extend(refused);
         })
     }
