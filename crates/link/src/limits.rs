@@ -68,6 +68,9 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How often a stopped partition looks whether its cause has gone.
 pub const STOPPED_RETRY: Duration = Duration::from_secs(10);
 
+/// How long the place where a mirror ends is believed while its broker would take a batch anywhere:
+/// its leader may have changed meanwhile, and lost records, without a word to an idle link.
+pub const UNARMED_SURE: Duration = Duration::from_secs(10);
 /// Between two readings of a log end that must agree after a connection was lost.
 pub const SETTLE_INTERVAL: Duration = Duration::from_millis(200);
 

@@ -96,6 +96,12 @@ impl Lease {
         Self { predecessor_until: Instant::now(), ..self }
     }
 
+    /// Whether the instance before this one may still write where the target remembers its
+    /// producer id.
+    pub(crate) fn has_predecessor(&self) -> bool {
+        Instant::now() < self.predecessor_until
+    }
+
     /// Whether a batch may be sent now, given whether the target remembers our producer id.
     pub(crate) fn allows(&self, armed: bool) -> LeaseVerdict {
         let now = Instant::now();
@@ -103,7 +109,7 @@ impl Lease {
             Some(until) if now + self.margin < until => {}
             _ => return LeaseVerdict::Lost,
         }
-        if !armed && now < self.predecessor_until {
+        if !armed && self.has_predecessor() {
             return LeaseVerdict::NotYet;
         }
         LeaseVerdict::Granted

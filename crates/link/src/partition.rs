@@ -26,10 +26,20 @@ use crate::backoff::Backoff;
 use crate::limits::{BACKOFF_MIN, DECOMPRESSED_BATCH_BYTES_MAX, STOPPED_RETRY};
 use crate::ownership::LeaseVerdict;
 use crate::position::Position;
+use crate::state::{Fact, StateKey, StateValue};
 use crate::status::PartitionState;
 
 /// Between looks whether the lease has come back, as it does after a rebalance.
 const LEASE_RETRY: Duration = Duration::from_millis(50);
+
+/// What this instance knows of a mirror partition from its last turn.
+#[derive(Debug, Default)]
+struct Known {
+    /// The fact that the turn began with.
+    began: Option<Fact>,
+    /// Where the mirror ends if nothing landed but what was acknowledged.
+    log_end: Option<i64>,
+}
 
 /// Mirrors a partition until `stop` turns true.
 pub(crate) async fn run(
@@ -40,9 +50,10 @@ pub(crate) async fn run(
 ) {
     let mut backoff = Backoff::new();
     let mut unsettled = false;
+    let mut known = Known::default();
     loop {
         let records_before = cell.records_total();
-        let interruption = attempt(context, mirror, cell, &mut stop, unsettled).await;
+        let interruption = attempt(context, mirror, cell, &mut stop, unsettled, &mut known).await;
         if cell.records_total() > records_before {
             backoff.reset();
         }
@@ -72,13 +83,18 @@ async fn attempt(
     cell: &StatusCell,
     stop: &mut watch::Receiver<bool>,
     unsettled: bool,
+    known: &mut Known,
 ) -> Interruption {
     let begun = tokio::select! {
-        begun = begin(context, mirror, cell, unsettled) => begun,
+        begun = begin(context, mirror, cell, unsettled, known) => begun,
         _ = stop.wait_for(|&stop| stop) => return Interruption::Drained,
     };
     match begun {
-        Ok(stream) => stream.run(stop).await,
+        Ok(stream) => {
+            let interruption = stream.run(stop).await;
+            known.log_end = Some(cell.target_offset());
+            interruption
+        }
         Err(interruption) => interruption,
     }
 }
@@ -88,6 +104,7 @@ async fn begin<'a>(
     mirror: &'a MirrorPartition,
     cell: &'a StatusCell,
     unsettled: bool,
+    known: &mut Known,
 ) -> Result<Stream<'a>, Interruption> {
     if context.lease.allows(true) == LeaseVerdict::Lost {
         return Err(Interruption::LeaseLost);
@@ -100,8 +117,9 @@ async fn begin<'a>(
         .connection(&context.target, leader, mirror.source.partition)
         .await
         .map_err(|error| Doubt::target(error.to_string()))?;
-    let recovered = recover(context, mirror, leader, unsettled).await?;
+    let recovered = recover(context, mirror, leader, unsettled, known.log_end).await?;
     check_source(context, mirror, leader, &recovered).await?;
+    let turn = begin_turn(context, mirror, recovered.position, known).await?;
     cell.recovered(recovered.position.source_offset, recovered.position.target_offset);
     tracing::debug!(
         mirror = %mirror,
@@ -110,7 +128,36 @@ async fn begin<'a>(
         source_leader_epoch = recovered.position.source_leader_epoch,
         "position read"
     );
-    Ok(Stream::new(context, mirror, cell, leader, connection, recovered))
+    Ok(Stream::new(context, mirror, cell, leader, turn, connection, recovered))
+}
+
+/// Writes down where a turn begins, before anything is written in it, and says its number: what
+/// turns before it wrote ahead and did not append is out of the question from there on.
+async fn begin_turn(
+    context: &LinkContext,
+    mirror: &MirrorPartition,
+    position: Position,
+    known: &mut Known,
+) -> Result<u32, Interruption> {
+    let facts = context.state.facts(&mirror.id);
+    let latest = facts.turn();
+    let begins_with = |turn| Fact {
+        target_offset: position.target_offset,
+        source_offset: position.source_offset,
+        source_leader_epoch: position.source_leader_epoch,
+        turn,
+    };
+    let unused = facts.entries.values().all(|entry| entry.turn < latest);
+    if unused && known.began == Some(begins_with(latest)) {
+        return Ok(latest);
+    }
+    let turn = latest.saturating_add(1);
+    let fact = begins_with(turn);
+    let key = StateKey::Anchor(mirror.id.clone());
+    let written = context.state.write(key, StateValue::Fact(fact)).await;
+    written.map_err(|error| Doubt::target(error.to_string()))?;
+    known.began = Some(fact);
+    Ok(turn)
 }
 
 /// Holds the mirror's last record against the source record that it is a copy of.

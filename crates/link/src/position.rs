@@ -3,7 +3,10 @@
 //!
 //! Pure. The target's log end says how much was mirrored; the state topic says which source offset
 //! that is. Every batch that does not simply continue the one before it was written ahead as an
-//! entry, so from the last entry whose batch is really in the mirror the rest is counting.
+//! entry, so from the last entry whose batch is really in the mirror the rest is counting
+//! (ADR 0005).
+
+use std::cmp::Reverse;
 
 use farlog_wire::records::BatchHeader;
 
@@ -43,25 +46,50 @@ pub enum Candidate<'a> {
     Entries {
         /// Offset in the mirror.
         target_offset: i64,
-        /// The hypotheses, newest claim first.
-        entries: Vec<(Claim, &'a Entry)>,
+        /// The hypotheses, newest first.
+        entries: Vec<Hypothesis<'a>>,
     },
     /// Known to be true.
     Fact(Fact),
 }
 
+/// A batch written ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hypothesis<'a> {
+    /// Who wrote it.
+    pub claim: Claim,
+    /// What it says.
+    pub entry: &'a Entry,
+    /// Whether it may be believed when the mirror no longer has the batch as it was written.
+    ///
+    /// A turn begins with a fact: where the mirror ends and what comes next. From there on only
+    /// what that turn wrote ahead can have landed; what older turns wrote ahead was in vain, or
+    /// comes late and then stays the last batch, which no cleaner touches, until the next turn has
+    /// taken note of it. Without a fact to begin with, any of them may have landed.
+    pub is_current: bool,
+}
+
 /// Lists what may tell the position at a log end, best first.
 pub fn candidates(facts: &MirrorFacts, log_end: i64) -> Vec<Candidate<'_>> {
+    let anchored = facts.anchor.is_some_and(|anchor| anchor.target_offset <= log_end);
+    let current = anchored.then(|| facts.turn());
     let mut found: Vec<Candidate<'_>> = Vec::new();
     for (&(target_offset, claim), entry) in facts.entries.iter().rev() {
         if target_offset + entry.record_count() > log_end {
             continue;
         }
+        let is_current = current.is_none_or(|turn| entry.turn == turn);
+        let hypothesis = Hypothesis { claim, entry, is_current };
         match found.last_mut() {
             Some(Candidate::Entries { target_offset: last, entries }) if *last == target_offset => {
-                entries.push((claim, entry));
+                entries.push(hypothesis);
             }
-            _ => found.push(Candidate::Entries { target_offset, entries: vec![(claim, entry)] }),
+            _ => found.push(Candidate::Entries { target_offset, entries: vec![hypothesis] }),
+        }
+    }
+    for candidate in &mut found {
+        if let Candidate::Entries { entries, .. } = candidate {
+            entries.sort_by_key(|one| Reverse((one.entry.turn, one.claim)));
         }
     }
     let known = [facts.anchor, facts.start];
@@ -96,17 +124,16 @@ pub fn judge(candidate: &Candidate<'_>, seen: Seen<'_>, log_end: i64) -> Option<
         Candidate::Entries { target_offset, entries } => {
             let landed = match seen {
                 Seen::Batch(header) if header.base_offset == *target_offset => {
-                    entries.iter().find(|(_, entry)| landed_as(entry, header))
+                    entries.iter().find(|one| landed_as(one, header))
                 }
                 // Part of an earlier batch: none of these entries was used.
                 Seen::Batch(header) if header.base_offset < *target_offset => None,
-                // Compaction or retention of the mirror removed the batch. Any batch there that
-                // has no entry would have been followed, before the last record of these entries,
-                // by one that has (gaps do not go away), and later entries were asked before. So
-                // one of these landed: the newest claim's.
-                Seen::Batch(_) | Seen::Deleted => entries.first(),
+                // Compaction or retention of the mirror removed the batch. Had another batch of the
+                // current turn held this offset, it would have been written ahead before it, and a
+                // turn writes ahead in order: so this one landed.
+                Seen::Batch(_) | Seen::Deleted => entries.iter().find(|one| one.is_current),
             };
-            let (_, entry) = landed?;
+            let entry = landed?.entry;
             let after = target_offset + entry.record_count();
             Some(Position {
                 target_offset: log_end,
@@ -121,10 +148,12 @@ pub fn judge(candidate: &Candidate<'_>, seen: Seen<'_>, log_end: i64) -> Option<
 ///
 /// The log cleaner keeps base offset and last offset delta but changes count, horizon and so CRC
 /// of what it compacts; such a batch is told by its extent.
-fn landed_as(entry: &Entry, header: &BatchHeader) -> bool {
+fn landed_as(hypothesis: &Hypothesis<'_>, header: &BatchHeader) -> bool {
+    let entry = hypothesis.entry;
     let extent = i64::from(header.last_offset_delta) + 1;
     let cleaned = i64::from(header.record_count) < extent || header.attributes.has_delete_horizon();
-    extent == entry.record_count() && (cleaned || header.crc == entry.crc)
+    let told_by_extent = cleaned && hypothesis.is_current;
+    extent == entry.record_count() && (told_by_extent || header.crc == entry.crc)
 }
 
 /// Why the end of a mirror partition is not what this link alone would have left.

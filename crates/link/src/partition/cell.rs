@@ -57,6 +57,11 @@ impl StatusCell {
         self.lock().source_offset
     }
 
+    /// Offset of the mirror behind what was acknowledged.
+    pub(crate) fn target_offset(&self) -> i64 {
+        self.lock().target_offset
+    }
+
     /// A batch was acknowledged.
     pub(crate) fn landed(
         &self,

@@ -4,13 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use farlog_client::Cluster;
+use farlog_wire::records::BufferPool;
+use tokio::time::Instant;
 
 use super::stop::{Doubt, Interruption, Stop};
-use farlog_wire::records::BufferPool;
 
 use crate::clock::Clock;
 use crate::identity::ClusterCode;
-use crate::limits;
+use crate::limits::{self, ENTRIES_KEPT_MAX};
 use crate::options::LinkOptions;
 use crate::ownership::Lease;
 use crate::pipeline::Freshness;
@@ -34,6 +35,8 @@ pub(crate) struct LinkContext {
     pub(crate) target_lanes: TargetLanes,
     pub(crate) state: StateStore,
     pub(crate) state_place: StatePlace,
+    /// When the last reading of the state topic began.
+    pub(crate) state_read_at: tokio::sync::Mutex<Instant>,
     /// Buffers of merged batches, shared by all partitions.
     pub(crate) merge_buffers: BufferPool,
     pub(crate) producer_id: i64,
@@ -60,6 +63,22 @@ impl LinkContext {
         whole
             .map(|journal| journal.facts(mirror))
             .map_err(|error| Doubt::target(error.to_string()).into())
+    }
+
+    /// Reads the state topic again, for what others wrote to it. Many partitions that ask at once
+    /// share two readings.
+    pub(crate) async fn read_state_again(&self) -> Result<(), Interruption> {
+        let asked_at = Instant::now();
+        let mut last_begun_at = self.state_read_at.lock().await;
+        if *last_begun_at > asked_at {
+            return Ok(());
+        }
+        let begun_at = Instant::now();
+        let (place, link) = (&self.state_place, &self.options.name);
+        let read = place.read(&self.target, &self.target_leaders, link, ENTRIES_KEPT_MAX).await;
+        self.state.learn(read.map_err(|error| Doubt::target(error.to_string()))?);
+        *last_begun_at = begun_at;
+        Ok(())
     }
 
     /// How long the target may wait for its replicas before it gives up on a batch.

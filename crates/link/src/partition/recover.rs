@@ -24,12 +24,14 @@ pub(crate) struct Recovered {
     pub(crate) last_timestamp_ms: Option<i64>,
 }
 
-/// Reads the position of `mirror` from its leader at the target.
+/// Reads the position of `mirror` from its leader at the target. `expected` is where the mirror
+/// ends by what this instance knows, if it has mirrored to it before.
 pub(crate) async fn recover(
     context: &LinkContext,
     mirror: &MirrorPartition,
     leader: i32,
     unsettled: bool,
+    expected: Option<i64>,
 ) -> Result<Recovered, Interruption> {
     let led = mirror.led_by(context, leader);
     let log_end = settled_log_end(&led, unsettled).await?;
@@ -42,6 +44,14 @@ pub(crate) async fn recover(
             .map_err(|foreign| Interruption::Stop(foreign_stop(mirror, foreign)))?;
     }
     let last_timestamp_ms = last_timestamp(context, mirror, &led, log_end).await?;
+    let moved_by_another = match expected {
+        Some(expected) => log_end != expected,
+        None => context.lease.has_predecessor(),
+    };
+    if moved_by_another {
+        // An instance before this one may have written ahead after the state was read.
+        context.read_state_again().await?;
+    }
     let facts = context.facts(&mirror.id, log_end).await?;
     let position = match known_position(&led, mirror, &facts, log_start, log_end).await? {
         Some(position) => position,
@@ -129,7 +139,7 @@ async fn start_position(
     mirror: &MirrorPartition,
 ) -> Result<Position, Interruption> {
     let source_offset = start_offset(context, mirror).await?;
-    let fact = Fact { target_offset: 0, source_offset, source_leader_epoch: -1 };
+    let fact = Fact { target_offset: 0, source_offset, source_leader_epoch: -1, turn: 0 };
     context
         .state
         .write(StateKey::Start(mirror.id.clone()), StateValue::Fact(fact))

@@ -23,12 +23,14 @@ use super::recover::Recovered;
 use super::stop::{Doubt, Interruption, Stop};
 use crate::limits::{
     ANCHOR_INTERVAL, IN_FLIGHT_MAX, IN_FLIGHT_MAX_ROUND_TRIP, IN_FLIGHT_MIN, READY_BATCHES_MAX,
+    UNARMED_SURE,
 };
 use crate::ownership::LeaseVerdict;
 use crate::pipeline::{Assembled, Window};
 use crate::source::{Fetched, MemoryTicket};
-use crate::state::{Fact, StateKey, StateValue, StateWriteError, Written};
+use crate::state::{Entry, Fact, StateKey, StateValue, StateWriteError, Written};
 use crate::status::PartitionState;
+use crate::target::tail::{LATEST, LogView};
 
 /// A batch that waits for its turn, and for what was written ahead of it.
 struct Ready {
@@ -57,6 +59,7 @@ pub(crate) struct Stream<'a> {
     mirror: &'a MirrorPartition,
     cell: &'a StatusCell,
     leader: i32,
+    turn: u32,
     connection: Connection,
     topic: ProduceTopic,
     intake: Intake<'a>,
@@ -67,6 +70,8 @@ pub(crate) struct Stream<'a> {
     /// The first acknowledged batch was looked at in the mirror.
     verified: bool,
     anchored_at: Instant,
+    /// When the position was read, or a batch landed last.
+    sure_at: Instant,
     draining: bool,
 }
 
@@ -85,6 +90,7 @@ impl<'a> Stream<'a> {
         mirror: &'a MirrorPartition,
         cell: &'a StatusCell,
         leader: i32,
+        turn: u32,
         connection: Connection,
         recovered: Recovered,
     ) -> Self {
@@ -94,6 +100,7 @@ impl<'a> Stream<'a> {
             mirror,
             cell,
             leader,
+            turn,
             connection,
             topic: ProduceTopic {
                 name: mirror.target_topic.as_str().into(),
@@ -106,6 +113,7 @@ impl<'a> Stream<'a> {
             round_trip_min: None,
             verified: false,
             anchored_at: Instant::now(),
+            sure_at: Instant::now(),
             draining: false,
         }
     }
@@ -131,6 +139,7 @@ impl<'a> Stream<'a> {
         loop {
             self.close_batch_if_due();
             self.write_ahead();
+            self.make_sure().await?;
             self.send_ready()?;
             if self.draining && self.ready.is_empty() && self.in_flight.is_empty() {
                 return Ok(());
@@ -181,10 +190,32 @@ impl<'a> Stream<'a> {
                     target_offset: assembled.target_offset,
                     claim: self.context.claim,
                 };
-                self.context.state.enqueue(key, StateValue::Entry(entry.clone()))
+                let entry = Entry { turn: self.turn, ..entry.clone() };
+                self.context.state.enqueue(key, StateValue::Entry(entry))
             });
             self.ready.push_back(Ready { assembled, entry_written });
         }
+    }
+
+    /// Looks where the mirror ends before an old batch after a pause: nothing but that would tell
+    /// that the mirror lost its tail meanwhile, and the batch would land in its place.
+    async fn make_sure(&mut self) -> Result<(), Interruption> {
+        let Some(front) = self.ready.front() else { return Ok(()) };
+        let is_idle = front.entry_written.is_none() && self.in_flight.is_empty();
+        let is_armed = self.window.is_armed(self.context.clock.now_ms());
+        if !is_idle || is_armed || self.sure_at.elapsed() <= UNARMED_SURE {
+            return Ok(());
+        }
+        let expected = front.assembled.target_offset;
+        let led = self.mirror.led_by(self.context, self.leader);
+        let log_end = led.offset(LATEST, LogView::LogEnd).await;
+        let log_end = log_end.map_err(|error| Doubt::target(error.to_string()))?;
+        if log_end != expected {
+            let why = format!("the mirror ends at {log_end}, and ended at {expected}");
+            return Err(Doubt::target(why).into());
+        }
+        self.sure_at = Instant::now();
+        Ok(())
     }
 
     fn send_ready(&mut self) -> Result<(), Interruption> {
@@ -193,7 +224,8 @@ impl<'a> Stream<'a> {
             if ready.entry_written.is_some() || !self.window.has_room(now_ms) {
                 return Ok(());
             }
-            match self.context.lease.allows(self.window.is_armed(now_ms)) {
+            let armed = self.window.is_armed(now_ms);
+            match self.context.lease.allows(armed) {
                 LeaseVerdict::Granted => {}
                 LeaseVerdict::Lost => return Err(Interruption::LeaseLost),
                 LeaseVerdict::NotYet => {
@@ -303,6 +335,7 @@ impl<'a> Stream<'a> {
 
     fn landed(&mut self, sent: &Sent) {
         let now_ms = self.context.clock.now_ms();
+        self.sure_at = Instant::now();
         self.window.acknowledged();
         self.measure(sent.sent_at.elapsed());
         let target_offset = sent.target_offset + sent.record_count;
@@ -317,6 +350,7 @@ impl<'a> Stream<'a> {
                 target_offset,
                 source_offset: sent.source_offset_next,
                 source_leader_epoch: sent.source_leader_epoch,
+                turn: self.turn,
             };
             // Nobody waits for it: without it the next owner looks further back.
             drop(

@@ -285,6 +285,8 @@ impl<T: Clone> Assembler<T> {
             source_leader_epoch: open.source_leader_epoch,
             crc: batch.crc(),
             runs: open.runs,
+            // Whoever writes it down knows.
+            turn: 0,
         };
         let continues = entry.runs.len() == 1
             && entry.runs[0].source_offset == self.position.source_offset

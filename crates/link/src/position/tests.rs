@@ -1,4 +1,6 @@
-//! Recovery by example; `tests/it` recovers from real logs.
+//! Recovery by example and by random histories; `tests/it` recovers from real logs.
+
+mod histories;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +12,16 @@ fn claim(generation: i32) -> Claim {
 }
 
 fn entry(crc: u32, runs: &[(i64, i64)]) -> Entry {
-    Entry { source_leader_epoch: 4, crc, runs: runs.iter().map(|&run| Run::from(run)).collect() }
+    Entry {
+        turn: 0,
+        source_leader_epoch: 4,
+        crc,
+        runs: runs.iter().map(|&run| Run::from(run)).collect(),
+    }
+}
+
+fn anchor(target_offset: i64, source_offset: i64, turn: u32) -> Fact {
+    Fact { target_offset, source_offset, source_leader_epoch: 4, turn }
 }
 
 fn header(base_offset: i64, crc: u32, record_count: i32) -> BatchHeader {
@@ -37,9 +48,30 @@ fn resume(facts: &MirrorFacts, log_end: i64, mirror: &[BatchHeader]) -> Option<P
     })
 }
 
+/// The same where the mirror's cleaner was at work: a look at an offset finds the batch that holds
+/// it or the next one.
+fn resume_compacted(facts: &MirrorFacts, log_end: i64, mirror: &[BatchHeader]) -> Position {
+    let found = candidates(facts, log_end).iter().find_map(|candidate| {
+        let seen = match candidate {
+            Candidate::Entries { target_offset, .. } => mirror
+                .iter()
+                .find(|batch| batch.last_offset() >= *target_offset)
+                .map_or(Seen::Deleted, Seen::Batch),
+            Candidate::Fact(_) => Seen::Deleted,
+        };
+        judge(candidate, seen, log_end)
+    });
+    found.unwrap()
+}
+
 fn facts() -> MirrorFacts {
     MirrorFacts {
-        start: Some(Fact { target_offset: 0, source_offset: 1000, source_leader_epoch: -1 }),
+        start: Some(Fact {
+            target_offset: 0,
+            source_offset: 1000,
+            source_leader_epoch: -1,
+            turn: 0,
+        }),
         anchor: None,
         entries: BTreeMap::new(),
         lost: BTreeMap::new(),
@@ -93,7 +125,7 @@ fn of_two_hypotheses_for_one_offset_the_mirror_decides() {
 fn compaction_between_crash_and_restart_does_not_move_the_position() {
     // hazards.md finding 4: a count carried over a source that was compacted meanwhile.
     let mut facts = facts();
-    facts.anchor = Some(Fact { target_offset: 90, source_offset: 1090, source_leader_epoch: 4 });
+    facts.anchor = Some(anchor(90, 1090, 0));
     let position = resume(&facts, 190, &[header(90, 3, 100)]).unwrap();
     assert_eq!(position.source_offset, 1190, "the 100 records were mirrored before compaction");
 }
@@ -101,7 +133,7 @@ fn compaction_between_crash_and_restart_does_not_move_the_position() {
 #[test]
 fn a_truncated_mirror_falls_back_to_older_knowledge() {
     let mut facts = facts();
-    facts.anchor = Some(Fact { target_offset: 500, source_offset: 1900, source_leader_epoch: 4 });
+    facts.anchor = Some(anchor(500, 1900, 0));
     facts.entries.insert((100, claim(1)), entry(7, &[(1200, 10)]));
     let position = resume(&facts, 300, &[header(0, 1, 100), header(100, 7, 10)]).unwrap();
     assert_eq!(position.source_offset, 1400);
@@ -124,6 +156,19 @@ fn a_compacted_mirror_still_bears_out_its_entries() {
     assert_eq!(resume(&facts, 150, &mirror).unwrap().source_offset, 1250);
     let other = [header(0, 1, 100), header(100, 99, 10)];
     assert_eq!(resume(&facts, 150, &other).unwrap().source_offset, 1150, "not that batch");
+}
+
+#[test]
+fn what_an_older_turn_wrote_ahead_in_vain_is_not_taken_for_a_batch_that_was_compacted_away() {
+    let mut facts = facts();
+    // The first turn wrote two batches ahead and died. The source was compacted; the second turn's
+    // one batch reaches over the place of both, and the mirror's cleaner removed it later.
+    facts.entries.insert((100, claim(1)), Entry { turn: 1, ..entry(7, &[(1100, 20)]) });
+    facts.entries.insert((120, claim(1)), Entry { turn: 1, ..entry(8, &[(1120, 20)]) });
+    facts.entries.insert((100, claim(2)), Entry { turn: 2, ..entry(9, &[(1100, 5), (1300, 45)]) });
+    facts.anchor = Some(anchor(100, 1100, 2));
+    let behind = header(150, 5, 50);
+    assert_eq!(resume_compacted(&facts, 200, &[behind]).source_offset, 1395);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use farlog_client::{Cluster, RequestError, TopicSelection};
 use farlog_wire::messages::api_versions_request::ApiVersionsRequest;
 
 use farlog_wire::records::BufferPool;
+use tokio::time::Instant;
 
 use crate::apply::{InternalTopicError, ensure_internal_topic};
 use crate::clock::Clock;
@@ -18,7 +19,7 @@ use crate::partition::LinkContext;
 use crate::pipeline::Freshness;
 use crate::source::SourceLanes;
 use crate::state::{
-    Claim, StateKey, StatePlace, StateReadError, StateStore, StateValue, StateWriteError,
+    Claim, Journal, StateKey, StatePlace, StateReadError, StateStore, StateValue, StateWriteError,
 };
 use crate::target::lanes::TargetLanes;
 use crate::topology::Leaders;
@@ -59,6 +60,7 @@ pub(crate) async fn set_up(
     let Setup { options, clock, source, target, claim, lease } = setup;
     let target_leaders = Leaders::default();
     let place = state_place(&target, &options).await?;
+    let read_at = Instant::now();
     let journal = place.read(&target, &target_leaders, &options.name, ENTRIES_KEPT_MAX).await?;
     let registered = journal.producer_id();
     let is_new = options.static_instance && journal.is_blank_but_for(claim);
@@ -74,7 +76,8 @@ pub(crate) async fn set_up(
             let known = place.read(&target, &target_leaders, &options.name, ENTRIES_KEPT_MAX);
             known.await?.is_blank_but_for(claim)
         };
-        let id = producer_id(&options, &source, &target, registered, &state).await?;
+        let read = || place.read(&target, &target_leaders, &options.name, ENTRIES_KEPT_MAX);
+        let id = producer_id(&options, &source, &target, registered, &state, read).await?;
         Ok::<_, SetupError>((is_first, id))
     };
     let (is_first, producer_id) = tokio::select! {
@@ -91,6 +94,7 @@ pub(crate) async fn set_up(
         source_leaders: Leaders::default(),
         target_leaders,
         state_place: place,
+        state_read_at: tokio::sync::Mutex::new(read_at),
         options,
         clock,
         source,
@@ -122,12 +126,13 @@ async fn state_place(target: &Cluster, options: &LinkOptions) -> Result<StatePla
     find().await?.ok_or(SetupError::NotYet(STATE_TOPIC))
 }
 
-async fn producer_id(
+async fn producer_id<R: Future<Output = Result<Journal, StateReadError>>>(
     options: &LinkOptions,
     source: &Cluster,
     target: &Cluster,
     registered: Option<i64>,
     state: &StateStore,
+    read_again: impl FnOnce() -> R,
 ) -> Result<i64, SetupError> {
     let tagged = match options.producer_ids {
         ProducerIds::Tagged => true,
@@ -144,8 +149,14 @@ async fn producer_id(
     }
     let allocated = target.init_producer_id().await?;
     let key = StateKey::ProducerId { link: options.name.clone() };
-    state.write(key, StateValue::ProducerId(allocated.producer_id)).await?;
-    Ok(allocated.producer_id)
+    state.write(key.clone(), StateValue::ProducerId(allocated.producer_id)).await?;
+    // Of two that register at once the first one's counts; it must also be the one that the
+    // cleaner leaves, which is the last.
+    let first = read_again().await?.producer_id().unwrap_or(allocated.producer_id);
+    if first != allocated.producer_id {
+        state.write(key, StateValue::ProducerId(first)).await?;
+    }
+    Ok(first)
 }
 
 /// Whether the target is known to be Apache Kafka: brokers in KRaft mode tell the level of their

@@ -21,6 +21,21 @@ pub struct MirrorFacts {
 }
 
 impl MirrorFacts {
+    /// The latest turn that is known, 0 if there was none.
+    pub fn turn(&self) -> u32 {
+        let anchored = self.anchor.map_or(0, |anchor| anchor.turn);
+        self.entries.values().map(|entry| entry.turn).fold(anchored, u32::max)
+    }
+
+    /// Takes over a saved position, or that there is none any more. What an instance of an earlier
+    /// turn wrote late does not undo a later turn.
+    fn anchored(&mut self, anchor: Option<Fact>) {
+        let known_turn = self.anchor.map_or(0, |known| known.turn);
+        if anchor.is_none_or(|anchor| anchor.turn >= known_turn) {
+            self.anchor = anchor;
+        }
+    }
+
     fn insert(&mut self, key: (i64, Claim), entry: Entry, entries_max: usize) {
         self.entries.insert(key, entry);
         while self.entries.len() > entries_max
@@ -73,7 +88,7 @@ impl Journal {
                 self.mirror_mut(mirror).start = fact(value);
             }
             (StateKey::Anchor(mirror), value) => {
-                self.mirror_mut(mirror).anchor = fact(value);
+                self.mirror_mut(mirror).anchored(fact(value));
             }
             (StateKey::Entry { mirror, target_offset, claim }, value) => {
                 let entries_max = self.entries_max;
@@ -103,6 +118,30 @@ impl Journal {
             }
             (StateKey::Began { claim, .. }, None) => {
                 self.began.remove(&claim);
+            }
+        }
+    }
+
+    /// Adds what another reading of the state topic found; what is known here stays.
+    pub fn learn(&mut self, read: Self) {
+        self.producer_id = self.producer_id.or(read.producer_id);
+        self.began.extend(read.began);
+        for (mirror, read) in read.mirrors {
+            let entries_max = self.entries_max;
+            let facts = self.mirrors.entry(mirror).or_default();
+            facts.start = facts.start.or(read.start);
+            if let Some(anchor) = read.anchor {
+                let known = facts.anchor.map(|known| (known.turn, known.target_offset));
+                if known.is_none_or(|known| known < (anchor.turn, anchor.target_offset)) {
+                    facts.anchor = Some(anchor);
+                }
+            }
+            facts.lost.extend(read.lost);
+            facts.entries_from = facts.entries_from.max(read.entries_from);
+            for (key, entry) in read.entries {
+                if key.0 >= facts.entries_from && !facts.entries.contains_key(&key) {
+                    facts.insert(key, entry, entries_max);
+                }
             }
         }
     }

@@ -69,6 +69,9 @@ pub struct Entry {
     pub crc: u32,
     /// The source offsets of the batch's records, in order.
     pub runs: Vec<Run>,
+    /// The turn in which it was written; 0 before there were turns.
+    #[serde(default)]
+    pub turn: u32,
 }
 
 impl Entry {
@@ -94,6 +97,9 @@ pub struct Fact {
     /// Leader epoch of the last record before it; -1 if none was mirrored yet.
     #[serde(rename = "epoch")]
     pub source_leader_epoch: i32,
+    /// The turn in which it was written; 0 before there were turns.
+    #[serde(default)]
+    pub turn: u32,
 }
 
 /// What a record of the state topic is about.
@@ -101,7 +107,8 @@ pub struct Fact {
 pub enum StateKey {
     /// Where mirroring of a partition began: a `Fact`, written once.
     Start(MirrorId),
-    /// A position that was acknowledged: a `Fact`, replaced by later ones.
+    /// A position that was acknowledged: a `Fact`, replaced by later ones. Every turn (one reading
+    /// of the position and the mirroring from there on) begins with one.
     Anchor(MirrorId),
     /// A batch written ahead: an `Entry`.
     Entry {
@@ -341,8 +348,9 @@ mod tests {
 
     #[test]
     fn golden_records_of_version_1() {
-        let fact = Fact { target_offset: 5, source_offset: 9, source_leader_epoch: 2 };
+        let fact = Fact { target_offset: 5, source_offset: 9, source_leader_epoch: 2, turn: 3 };
         let entry = Entry {
+            turn: 3,
             source_leader_epoch: 2,
             crc: 7,
             runs: vec![
@@ -357,19 +365,19 @@ mod tests {
                 StateKey::Start(mirror()),
                 StateValue::Fact(fact),
                 format!("start|{id}"),
-                r#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2}"#,
+                r#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2,"turn":3}"#,
             ),
             (
                 StateKey::Anchor(mirror()),
                 StateValue::Fact(fact),
                 format!("anchor|{id}"),
-                r#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2}"#,
+                r#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2,"turn":3}"#,
             ),
             (
                 StateKey::Entry { mirror: mirror(), target_offset: 6, claim },
                 StateValue::Entry(entry),
                 format!("entry|{id}|6|12|000000ab"),
-                r#"{"v":1,"epoch":2,"crc":7,"runs":[[10,4],[20,1]]}"#,
+                r#"{"v":1,"epoch":2,"crc":7,"runs":[[10,4],[20,1]],"turn":3}"#,
             ),
             (
                 StateKey::ProducerId { link: "east-west".to_owned() },
@@ -396,6 +404,15 @@ mod tests {
             assert_eq!(String::from_utf8(value.to_bytes()).unwrap(), value_text);
             assert_eq!(key.parse_value(value_text.as_bytes()).unwrap(), value);
         }
+    }
+
+    #[test]
+    fn records_from_before_there_were_turns_are_read() {
+        let value = StateKey::Anchor(mirror())
+            .parse_value(br#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2}"#)
+            .unwrap();
+        let fact = Fact { target_offset: 5, source_offset: 9, source_leader_epoch: 2, turn: 0 };
+        assert_eq!(value, StateValue::Fact(fact));
     }
 
     #[test]

@@ -119,6 +119,11 @@ impl StateStore {
         self.lock().facts(mirror)
     }
 
+    /// Adds what was read from the state topic again.
+    pub(crate) fn learn(&self, read: Journal) {
+        self.lock().learn(read);
+    }
+
     /// The mirror partitions that something is known of.
     pub fn mirrors(&self) -> Vec<MirrorId> {
         self.lock().mirrors().map(|(mirror, _)| mirror.clone()).collect()
@@ -205,7 +210,7 @@ mod tests {
             target_topic_id: Uuid([2; 16]),
             partition: number,
         };
-        let fact = Fact { target_offset: 1, source_offset: 1, source_leader_epoch: 0 };
+        let fact = Fact { target_offset: 1, source_offset: 1, source_leader_epoch: 0, turn: 0 };
         (StateKey::Anchor(mirror), StateValue::Fact(fact))
     }
 

@@ -1,0 +1,260 @@
+//! Random histories of a compacted source, a compacted mirror and instances that die: the position
+//! read is always the true one.
+
+use proptest::prelude::*;
+
+use super::{Candidate, claim, resume_compacted};
+use crate::position::{Position, candidates};
+use crate::state::{Entry, Fact, Journal, MirrorId, Run, StateKey, StateValue};
+use farlog_wire::primitives::Uuid;
+use farlog_wire::records::BatchHeader;
+
+/// Small numbers from a seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    fn one_in(&mut self, of: u64) -> bool {
+        self.below(of) == 0
+    }
+}
+
+/// A batch of the mirror, or on its way to it.
+#[derive(Clone, Debug)]
+struct Batch {
+    base_offset: i64,
+    /// Source offset and leader epoch of each record.
+    content: Vec<(i64, i32)>,
+    crc: u32,
+    /// Records that the cleaner has left.
+    left: usize,
+}
+
+impl Batch {
+    fn end(&self) -> i64 {
+        self.base_offset + self.content.len() as i64
+    }
+
+    fn header(&self) -> BatchHeader {
+        BatchHeader {
+            base_offset: self.base_offset,
+            last_offset_delta: self.content.len() as i32 - 1,
+            record_count: self.left as i32,
+            // The cleaner makes another batch of it.
+            crc: if self.left < self.content.len() { !self.crc } else { self.crc },
+            ..BatchHeader::default()
+        }
+    }
+}
+
+struct World {
+    random: Random,
+    /// Leader epoch of each source record; `None` once the cleaner has removed it.
+    source: Vec<Option<i32>>,
+    epoch: i32,
+    mirror: Vec<Batch>,
+    log_end: i64,
+    /// Source offset behind the last record mirrored, and its epoch.
+    truth: (i64, i32),
+    journal: Journal,
+    /// A request of an instance that died.
+    late: Option<Batch>,
+    crc: u32,
+}
+
+/// How one turn ended.
+#[derive(PartialEq, Eq)]
+enum Ended {
+    Died,
+    /// The mirror was not where it was believed to be.
+    Doubt,
+}
+
+fn id() -> MirrorId {
+    MirrorId {
+        link: "l".to_owned(),
+        source_topic_id: Uuid([1; 16]),
+        target_topic_id: Uuid([2; 16]),
+        partition: 0,
+    }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut journal = Journal::new(usize::MAX);
+        let start = Fact { target_offset: 0, source_offset: 0, source_leader_epoch: -1, turn: 0 };
+        journal.set(StateKey::Start(id()), Some(StateValue::Fact(start)));
+        Self {
+            random: Random(seed | 1),
+            source: Vec::new(),
+            epoch: 0,
+            mirror: Vec::new(),
+            log_end: 0,
+            truth: (0, -1),
+            journal,
+            late: None,
+            crc: 0,
+        }
+    }
+
+    /// The source grows, changes its leader, is compacted; so is the mirror, but for its last
+    /// batch, which is in the segment that no cleaner touches.
+    fn life_goes_on(&mut self) {
+        self.epoch += i32::from(self.random.one_in(4));
+        for _ in 0..self.random.below(40) {
+            self.source.push(Some(self.epoch));
+        }
+        let share = 1 + self.random.below(6);
+        if self.random.one_in(2) {
+            let closed = self.source.len().saturating_sub(5);
+            for record in &mut self.source[..closed] {
+                if self.random.one_in(share) {
+                    *record = None;
+                }
+            }
+        }
+        if self.random.one_in(2) {
+            let closed = self.mirror.len().saturating_sub(1);
+            for batch in &mut self.mirror[..closed] {
+                let removed = self.random.below(2 + batch.content.len() as u64) as usize;
+                batch.left = batch.left.saturating_sub(removed);
+            }
+            let mut index = 0;
+            self.mirror.retain(|batch| {
+                index += 1;
+                batch.left > 0 || index > closed
+            });
+        }
+    }
+
+    fn land(&mut self, batch: Batch) {
+        self.log_end = batch.end();
+        let &(offset, epoch) = batch.content.last().unwrap();
+        self.truth = (offset + 1, epoch);
+        self.mirror.push(batch);
+    }
+
+    /// A request of a dead instance arrives, if the mirror is still where that one saw it.
+    fn arrives_late(&mut self) -> bool {
+        match self.late.take() {
+            Some(batch) if batch.base_offset == self.log_end => {
+                self.land(batch);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn recover(&self) -> Position {
+        let headers: Vec<BatchHeader> = self.mirror.iter().map(Batch::header).collect();
+        let facts = self.journal.facts(&id());
+        assert!(candidates(&facts, self.log_end).iter().any(|c| matches!(c, Candidate::Fact(_))));
+        resume_compacted(&facts, self.log_end, &headers)
+    }
+
+    /// The next batch from a position, and what is written ahead of it.
+    fn assemble(&mut self, position: &mut Position) -> Option<(Batch, Option<Entry>)> {
+        let from = usize::try_from(position.source_offset).unwrap().min(self.source.len());
+        let mut records = (from..).zip(&self.source[from..]).filter_map(|(offset, record)| {
+            record.map(|epoch| (i64::try_from(offset).unwrap(), epoch))
+        });
+        let first = records.next()?;
+        let count = self.random.below(12) as usize;
+        let same_epoch = records.take_while(|(_, epoch)| *epoch == first.1).take(count);
+        let content: Vec<_> = std::iter::once(first).chain(same_epoch).collect();
+        let mut runs: Vec<Run> = Vec::new();
+        for &(offset, _) in &content {
+            match runs.last_mut() {
+                Some(run) if run.source_offset + run.record_count == offset => {
+                    run.record_count += 1
+                }
+                _ => runs.push(Run { source_offset: offset, record_count: 1 }),
+            }
+        }
+        self.crc += 1;
+        let entry =
+            Entry { source_leader_epoch: first.1, crc: self.crc, runs: runs.clone(), turn: 0 };
+        let continues = runs.len() == 1
+            && first.0 == position.source_offset
+            && first.1 == position.source_leader_epoch;
+        let base_offset = position.target_offset;
+        let batch = Batch { base_offset, left: content.len(), content, crc: self.crc };
+        *position = Position {
+            target_offset: batch.end(),
+            source_offset: entry.source_offset_next(),
+            source_leader_epoch: first.1,
+        };
+        Some((batch, (!continues).then_some(entry)))
+    }
+
+    /// One reading of the position and what is mirrored from there.
+    fn turn(&mut self, generation: i32) -> Result<Ended, TestCaseError> {
+        let position = self.recover();
+        prop_assert_eq!((position.source_offset, position.source_leader_epoch), self.truth);
+        prop_assert_eq!(position.target_offset, self.log_end);
+        let turn = self.journal.facts(&id()).turn() + 1;
+        let began = Fact {
+            target_offset: position.target_offset,
+            source_offset: position.source_offset,
+            source_leader_epoch: position.source_leader_epoch,
+            turn,
+        };
+        self.journal.set(StateKey::Anchor(id()), Some(StateValue::Fact(began)));
+        if self.random.one_in(3) && self.arrives_late() {
+            return Ok(Ended::Doubt);
+        }
+        let mut ahead = position;
+        let mut ready = std::collections::VecDeque::new();
+        for _ in 0..self.random.below(8) {
+            while ready.len() < 3
+                && let Some((batch, entry)) = self.assemble(&mut ahead)
+            {
+                if let Some(entry) = entry {
+                    let (mirror, target_offset) = (id(), batch.base_offset);
+                    let claim = claim(generation);
+                    let key = StateKey::Entry { mirror, target_offset, claim };
+                    self.journal.set(key, Some(StateValue::Entry(Entry { turn, ..entry })));
+                }
+                ready.push_back(batch);
+            }
+            let Some(batch) = ready.pop_front() else { break };
+            if self.random.one_in(6) {
+                self.late = Some(batch);
+                return Ok(Ended::Died);
+            }
+            self.land(batch);
+            if self.random.one_in(3) {
+                self.life_goes_on();
+            }
+        }
+        Ok(Ended::Died)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_position_read_is_the_true_one(seed: u64) {
+        let mut world = World::new(seed);
+        for generation in 0..12 {
+            world.life_goes_on();
+            while world.turn(generation)? == Ended::Doubt {
+                world.life_goes_on();
+            }
+            if world.random.one_in(3) {
+                world.arrives_late();
+            }
+        }
+    }
+}
