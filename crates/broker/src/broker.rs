@@ -15,7 +15,9 @@ use crate::groups::{Groups, ReplayError};
 use crate::listener::{ListenerOptions, SecurityProtocol};
 use crate::options::{BrokerOptions, HostPort};
 use crate::security::quota::Rates;
-use crate::security::{AuthorizerOptions, SaslMechanism, TlsServer, TlsServerError, Users};
+use crate::security::{
+    AuthorizerOptions, SaslMechanism, TlsServer, TlsServerError, TokenOptions, Users,
+};
 use crate::settings::BrokerSettings;
 use crate::transactions::{TransactionLogError, Transactions};
 use crate::{cleaner, groups, maintenance, server, transactions};
@@ -40,6 +42,9 @@ pub enum OpenError {
         /// The listener.
         listener: ListenerOptions,
     },
+    /// Tokens are offered, and nothing is said of what they must be.
+    #[error("OAUTHBEARER is offered, and it is not said which tokens are taken")]
+    NoTokens,
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsServerError),
@@ -67,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<TlsServer>,
     pub(crate) mechanisms: BTreeSet<SaslMechanism>,
     pub(crate) users: Users,
+    /// What tokens must be; if `None`, OAUTHBEARER is not offered.
+    pub(crate) tokens: Option<TokenOptions>,
     /// `None` if everybody may do everything.
     pub(crate) authorizer: Option<AuthorizerOptions>,
     /// Of clients that have quotas.
@@ -110,6 +117,10 @@ impl Broker {
     /// If the address cannot be had, or the store's logs cannot be read.
     pub async fn open(options: BrokerOptions) -> Result<Self, OpenError> {
         let tls = options.security.tls.as_ref().map(TlsServer::new).transpose()?;
+        let offers_tokens = options.security.mechanisms.contains(&SaslMechanism::OauthBearer);
+        if offers_tokens && options.security.tokens.is_none() {
+            return Err(OpenError::NoTokens);
+        }
         let (mut sockets, mut addresses, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
         for listener in options.listeners {
             if listener.protocol.has_tls() && tls.is_none() {
@@ -137,6 +148,7 @@ impl Broker {
             tls,
             mechanisms: options.security.mechanisms,
             users: options.security.users,
+            tokens: options.security.tokens,
             authorizer: options.security.authorizer,
             rates: Rates::default(),
             auto_create_topics: options.auto_create_topics,

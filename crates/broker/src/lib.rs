@@ -37,7 +37,7 @@ pub use listener::{ListenerError, ListenerOptions, SecurityProtocol};
 pub use options::{BrokerOptions, HostPort};
 pub use security::{
     AuthorizerOptions, ClientCertificates, SaslMechanism, SecurityOptions, TlsServerError,
-    TlsServerOptions, Users, UsersError,
+    TlsServerOptions, TokenKeys, TokenKeysError, TokenOptions, TokenTrust, Users, UsersError,
 };
 pub use settings::{BrokerSettings, SettingError};
 pub use transactions::TransactionLogError;

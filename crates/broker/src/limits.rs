@@ -35,6 +35,9 @@ pub(crate) const QUOTA_ENTITIES_MAX: usize = 100_000;
 /// Access control entries; every request looks at all of them.
 pub(crate) const ACLS_MAX: usize = 10_000;
 
+/// Keys that tokens may be signed with.
+pub(crate) const TOKEN_KEYS_MAX: usize = 1_000;
+
 /// Between two authentications of one connection, as Kafka has it.
 pub(crate) const REAUTHENTICATION_INTERVAL_MIN: Duration = Duration::from_secs(1);
 

@@ -119,6 +119,9 @@ settings! {
     /// How long a producer that appends nothing is remembered, in milliseconds, counted from its
     /// last append.
     producer_id_expiration_ms = "producer.id.expiration.ms", 86_400_000, 1..=i64::MAX;
+    /// How far the clocks of those who issue tokens (OAUTHBEARER) may be from ours, in seconds.
+    sasl_oauthbearer_clock_skew_seconds =
+        "sasl.oauthbearer.clock.skew.seconds", 30, 0..=86_400;
     /// Between two looks for transactions that are past their timeout, in milliseconds.
     transaction_abort_timed_out_interval_ms =
         "transaction.abort.timed.out.transaction.cleanup.interval.ms", 10_000, 1..=i64::MAX;

@@ -1,6 +1,6 @@
 //! Real servers and foreign clients for tests and benches: Apache Kafka and MirrorMaker 2 as
-//! child processes, Kafka's own tools, kcat, small Java clients, a bucket, and a TCP proxy that
-//! misbehaves on order.
+//! child processes, Kafka's own tools, kcat, small Java clients, a bucket, an issuer of tokens,
+//! and a TCP proxy that misbehaves on order.
 //!
 //! Everything here blocks the calling thread (a broker takes about two seconds to start) and none
 //! of it needs a tokio runtime: an async test uses `#[tokio::test(flavor = "multi_thread")]` so
@@ -21,5 +21,6 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod scratch;
+pub mod tokens;
 pub mod tools;
 pub mod usage;

@@ -84,6 +84,7 @@ enum What {
 pub struct Tool {
     what: What,
     arguments: Vec<String>,
+    properties: Vec<String>,
     input: Vec<u8>,
     patience: Duration,
     jvm: JvmMode,
@@ -116,6 +117,7 @@ impl Tool {
         Tool {
             what,
             arguments: Vec::new(),
+            properties: Vec::new(),
             input: Vec::new(),
             patience: PATIENCE,
             jvm: JvmMode::Test,
@@ -132,6 +134,12 @@ impl Tool {
     /// Adds arguments.
     pub fn args<A: ToString>(mut self, arguments: impl IntoIterator<Item = A>) -> Tool {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.to_string()));
+        self
+    }
+
+    /// Sets a system property of its JVM, if it has one.
+    pub fn property(mut self, name: &str, value: &str) -> Tool {
+        self.properties.push(format!("-D{name}={value}"));
         self
     }
 
@@ -188,6 +196,7 @@ impl Tool {
                 let jvm = Jvm { version: *version, mode: self.jvm, heap_mb: self.heap_mb };
                 Program::new(&name, "java", scratch.path(), &output)
                     .args(jvm.arguments(scratch.path()).map_err(system())?)
+                    .args(&self.properties)
                     .args(["-cp", &class_path, class])
             }
         };

@@ -23,7 +23,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{Connection, Ended, Peer};
 use crate::api::{self, RequestContext, RequestFault};
 use crate::limits::{FAILED_AUTHENTICATION_DELAY, REAUTHENTICATION_INTERVAL_MIN};
-use crate::security::sasl::{Credentials, SaslExchange, SaslFailure, SaslProgress};
+use crate::security::oauth::TokenTime;
+use crate::security::sasl::{Credentials, Known, SaslExchange, SaslFailure, SaslProgress};
 use crate::security::{Principal, SaslMechanism};
 
 /// What a connection remembers of its last authentication.
@@ -58,6 +59,14 @@ enum Stage {
     Versions,
     Handshake,
     Tokens { mechanism: SaslMechanism, exchange: SaslExchange, bare: bool },
+}
+
+/// How long a client is served without authenticating again.
+struct Session {
+    /// What it is told: zero for as long as it likes.
+    told: Duration,
+    /// As long as the token would be taken; `None` for as long as the client likes.
+    served: Option<Duration>,
 }
 
 /// Where a token came from, which is where the answer goes.
@@ -205,27 +214,40 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
         let catalog = &self.broker.catalog;
         let credentials = Credentials {
             users: &self.broker.users,
+            tokens: self.broker.tokens.as_ref(),
+            time: self.token_time(),
             scram: &|name, hash| catalog.scram_credential(name, hash),
         };
         let progress = exchange.step(token, credentials);
-        let (told, principal) = match progress {
+        let known = match progress {
             Ok(SaslProgress::Continue(told)) => {
                 self.tell(envelope, told, Duration::ZERO).await?;
                 return Ok(false);
             }
-            Ok(SaslProgress::Done(told, principal)) => (told, principal),
+            Ok(SaslProgress::Done(known)) => known,
             Err(why) => {
-                let message = match &why {
-                    SaslFailure::Told(message) => (*message).to_owned(),
-                    _ => format!(
+                let message = why.told().map(str::to_owned).unwrap_or_else(|| {
+                    format!(
                         "Authentication failed during authentication due to invalid credentials \
                          with SASL mechanism {mechanism}"
-                    ),
-                };
+                    )
+                });
                 self.refuse(envelope, message).await?;
                 return Err(Refused::Credentials { mechanism, why }.into());
             }
         };
+        self.admit(mechanism, known, envelope).await?;
+        Ok(true)
+    }
+
+    /// It is known who is there: unless that is somebody else than before, they may come in.
+    async fn admit(
+        &mut self,
+        mechanism: SaslMechanism,
+        known: Known,
+        envelope: Envelope,
+    ) -> Result<(), Ended> {
+        let Known { told, principal, expires_at_ms } = known;
         let before = self.authenticated.mechanism.map(|_| self.peer.principal.clone());
         if let Some(before) = before.filter(|before| *before != principal) {
             let message = format!(
@@ -234,16 +256,37 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
             self.refuse(envelope, message).await?;
             return Err(Refused::OtherPrincipal(before).into());
         }
-        let lifetime_ms = self.broker.settings.connections_max_reauth_ms;
-        let lifetime = Duration::from_millis(u64::try_from(lifetime_ms).unwrap_or(0));
-        self.tell(envelope, told, lifetime).await?;
+        let session = self.session(expires_at_ms);
+        self.tell(envelope, told, session.told).await?;
         self.authenticated.mechanism = Some(mechanism);
         self.authenticated.expires_at =
-            (!lifetime.is_zero()).then(|| Instant::now().checked_add(lifetime)).flatten();
+            session.served.and_then(|time| Instant::now().checked_add(time));
         let (address, listener) = (self.peer.address, self.peer.listener);
         tracing::debug!(%address, %principal, %mechanism, "authenticated");
         self.peer = Arc::new(Peer::new(address, listener, principal));
-        Ok(true)
+        Ok(())
+    }
+
+    fn token_time(&self) -> TokenTime {
+        let skew_ms = self.broker.settings.sasl_oauthbearer_clock_skew_seconds * 1_000;
+        TokenTime { now_ms: self.broker.clock.now_ms(), skew_ms }
+    }
+
+    /// How long a session may last (KIP-368): as long as what the client has shown is valid, and no
+    /// longer than the setting says.
+    fn session(&self, expires_at_ms: Option<i64>) -> Session {
+        let TokenTime { now_ms, skew_ms } = self.token_time();
+        let setting_ms = Some(self.broker.settings.connections_max_reauth_ms).filter(|ms| *ms > 0);
+        let left_ms = expires_at_ms.map(|at_ms| at_ms.saturating_sub(now_ms));
+        let least = |left_ms: Option<i64>| {
+            let shorter_ms = left_ms.into_iter().chain(setting_ms).min()?;
+            // Nothing would mean that it has no end.
+            Some(Duration::from_millis(u64::try_from(shorter_ms).unwrap_or(0).max(1)))
+        };
+        Session {
+            told: least(left_ms).unwrap_or_default(),
+            served: least(left_ms.map(|left_ms| left_ms.saturating_add(skew_ms))),
+        }
     }
 
     async fn tell(

@@ -1,6 +1,6 @@
 //! Who is on the other side of a connection, and what they may do.
 //!
-//! - `sasl`, `scram`: mechanisms as state machines without IO.
+//! - `sasl`, `scram`, `oauth`: mechanisms as state machines without IO.
 //! - `quota`: how much they may take.
 //! - `users`: who is known from a file; SCRAM credentials that clients set are in the catalog.
 //! - `acl`, `authorizer`: who may do what.
@@ -8,6 +8,7 @@
 
 pub(crate) mod acl;
 mod authorizer;
+pub(crate) mod oauth;
 mod principal;
 pub(crate) mod quota;
 pub(crate) mod sasl;
@@ -20,6 +21,7 @@ use std::collections::BTreeSet;
 
 pub use authorizer::AuthorizerOptions;
 pub(crate) use authorizer::{Acls, Asker};
+pub use oauth::{TokenKeys, TokenKeysError, TokenOptions, TokenTrust};
 pub(crate) use principal::Principal;
 pub use sasl::SaslMechanism;
 pub use tls::{ClientCertificates, TlsServerError, TlsServerOptions};
@@ -33,6 +35,8 @@ pub struct SecurityOptions {
     pub mechanisms: BTreeSet<SaslMechanism>,
     /// Users with their passwords, for PLAIN and for SCRAM: so that one can begin.
     pub users: Users,
+    /// What tokens must be, for OAUTHBEARER.
+    pub tokens: Option<TokenOptions>,
     /// Certificates, for listeners with TLS.
     pub tls: Option<TlsServerOptions>,
     /// Who may do everything; `None` if everybody may.
@@ -42,8 +46,9 @@ pub struct SecurityOptions {
 impl Default for SecurityOptions {
     fn default() -> Self {
         Self {
-            mechanisms: SaslMechanism::ALL.into_iter().collect(),
+            mechanisms: SaslMechanism::WITH_PASSWORDS.into_iter().collect(),
             users: Users::default(),
+            tokens: None,
             tls: None,
             authorizer: None,
         }

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
+use super::oauth::{Borne, FirstMessageError, HEARD, INVALID_TOKEN, TokenError, TokenTime};
 use super::scram::{Scram, ScramCredential, ScramError, ScramHash};
-use super::{Principal, Users};
+use super::{Principal, TokenOptions, Users};
 
 /// A SASL mechanism that the broker can offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,11 +18,15 @@ pub enum SaslMechanism {
     ScramSha256,
     /// SCRAM with SHA-512, as Kafka names it.
     ScramSha512,
+    /// RFC 7628; the token travels as it is, so use it over TLS only.
+    OauthBearer,
 }
 
 /// No such mechanism.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("SASL mechanism {name} is not known (PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 are)")]
+#[error(
+    "SASL mechanism {name} is not known (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER are)"
+)]
 pub struct SaslMechanismError {
     name: String,
 }
@@ -35,6 +40,12 @@ pub(crate) enum SaslFailure {
     /// What is for the log only: clients are told that their credentials are invalid.
     #[error("{0}")]
     Scram(#[from] ScramError),
+    /// As above, in the words of RFC 7628.
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    /// As above.
+    #[error("the client's first message is malformed: {0}")]
+    Malformed(&'static str),
     /// A token when everything was said.
     #[error("a token out of step")]
     OutOfStep,
@@ -45,14 +56,26 @@ pub(crate) enum SaslFailure {
 pub(crate) enum SaslProgress {
     /// This is said, and another token awaited.
     Continue(Bytes),
-    /// This is said, and it is done.
-    Done(Bytes, Principal),
+    /// It is done.
+    Done(Known),
+}
+
+/// What is known then.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// This is said.
+    pub(crate) told: Bytes,
+    pub(crate) principal: Principal,
+    /// When what the client has shown expires, if it does.
+    pub(crate) expires_at_ms: Option<i64>,
 }
 
 /// Where credentials come from.
 #[derive(Clone, Copy)]
 pub(crate) struct Credentials<'a> {
     pub(crate) users: &'a Users,
+    pub(crate) tokens: Option<&'a TokenOptions>,
+    pub(crate) time: TokenTime,
     /// What the catalog knows of a user.
     pub(crate) scram: &'a (dyn Fn(&str, ScramHash) -> Option<ScramCredential> + Sync),
 }
@@ -63,12 +86,19 @@ pub(crate) enum SaslExchange {
     Plain,
     Scram(ScramHash),
     ScramBegun(Box<Scram>),
+    OauthBearer,
+    /// The client has been told, and must say that it has heard.
+    OauthRefused(TokenError),
     Over,
 }
 
 impl SaslMechanism {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::ScramSha256, Self::ScramSha512];
+    pub const ALL: [Self; 4] =
+        [Self::Plain, Self::ScramSha256, Self::ScramSha512, Self::OauthBearer];
+
+    /// Those that need nothing but users and their passwords.
+    pub const WITH_PASSWORDS: [Self; 3] = [Self::Plain, Self::ScramSha256, Self::ScramSha512];
 
     /// Kafka's name.
     pub fn name(self) -> &'static str {
@@ -76,6 +106,7 @@ impl SaslMechanism {
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::OauthBearer => "OAUTHBEARER",
         }
     }
 }
@@ -101,6 +132,7 @@ impl SaslExchange {
             SaslMechanism::Plain => Self::Plain,
             SaslMechanism::ScramSha256 => Self::Scram(ScramHash::Sha256),
             SaslMechanism::ScramSha512 => Self::Scram(ScramHash::Sha512),
+            SaslMechanism::OauthBearer => Self::OauthBearer,
         }
     }
 
@@ -114,7 +146,10 @@ impl SaslExchange {
         credentials: Credentials<'_>,
     ) -> Result<SaslProgress, SaslFailure> {
         match std::mem::replace(self, Self::Over) {
-            Self::Plain => Ok(SaslProgress::Done(Bytes::new(), plain(token, credentials.users)?)),
+            Self::Plain => {
+                let principal = plain(token, credentials.users)?;
+                Ok(SaslProgress::Done(Known::for_ever(Bytes::new(), principal)))
+            }
             Self::Scram(hash) => {
                 let known = |name: &str| find(name, hash, credentials);
                 let (scram, told) = Scram::begin(hash, token, known)?;
@@ -123,11 +158,55 @@ impl SaslExchange {
             }
             Self::ScramBegun(scram) => {
                 let principal = Principal::user(&scram.username);
-                Ok(SaslProgress::Done(scram.finish(token)?.into(), principal))
+                Ok(SaslProgress::Done(Known::for_ever(scram.finish(token)?.into(), principal)))
             }
+            Self::OauthBearer => match bearer(token, credentials)? {
+                Borne::Valid(bearer) => Ok(SaslProgress::Done(Known {
+                    told: Bytes::new(),
+                    principal: bearer.principal,
+                    expires_at_ms: Some(bearer.expires_at_ms),
+                })),
+                Borne::Refused(why) => {
+                    *self = Self::OauthRefused(why);
+                    Ok(SaslProgress::Continue(Bytes::from_static(INVALID_TOKEN.as_bytes())))
+                }
+            },
+            Self::OauthRefused(why) if token == HEARD => Err(why.into()),
+            Self::OauthRefused(_) => Err(SaslFailure::OutOfStep),
             Self::Over => Err(SaslFailure::OutOfStep),
         }
     }
+}
+
+impl Known {
+    /// With credentials that do not expire.
+    fn for_ever(told: Bytes, principal: Principal) -> Self {
+        Self { told, principal, expires_at_ms: None }
+    }
+}
+
+impl SaslFailure {
+    /// What the client is told; `None` if that is only that its credentials are invalid.
+    pub(crate) fn told(&self) -> Option<&'static str> {
+        match self {
+            Self::Told(message) => Some(message),
+            Self::Token(_) => Some(INVALID_TOKEN),
+            Self::Scram(_) | Self::Malformed(_) | Self::OutOfStep => None,
+        }
+    }
+}
+
+/// RFC 7628, the client's first message.
+fn bearer(message: &[u8], credentials: Credentials<'_>) -> Result<Borne, SaslFailure> {
+    // A mechanism that is offered has them: else the broker would not have opened.
+    let tokens = credentials.tokens.ok_or(SaslFailure::OutOfStep)?;
+    tokens.take(message, credentials.time).map_err(|error| match error {
+        FirstMessageError::Malformed(why) => SaslFailure::Malformed(why),
+        FirstMessageError::OtherPrincipal => SaslFailure::Told(
+            "Authentication failed: Client requested an authorization id that is different from \
+             the token's principal name",
+        ),
+    })
 }
 
 /// What clients set wins over what the file says.
@@ -168,7 +247,9 @@ mod tests {
 
     fn step(exchange: &mut SaslExchange, token: &[u8]) -> Result<SaslProgress, SaslFailure> {
         let users = Users::parse("alice=secret").unwrap();
-        exchange.step(token, Credentials { users: &users, scram: &|_, _| None })
+        let time = TokenTime { now_ms: 0, skew_ms: 0 };
+        let credentials = Credentials { users: &users, tokens: None, time, scram: &|_, _| None };
+        exchange.step(token, credentials)
     }
 
     fn plain_of(token: &[u8]) -> Result<SaslProgress, SaslFailure> {
@@ -177,7 +258,8 @@ mod tests {
 
     #[test]
     fn plain_knows_users_by_their_passwords() {
-        let done = SaslProgress::Done(Bytes::new(), Principal::user("alice"));
+        let alice = Known::for_ever(Bytes::new(), Principal::user("alice"));
+        let done = SaslProgress::Done(alice);
         assert_eq!(plain_of(b"\0alice\0secret").unwrap(), done);
         assert_eq!(plain_of(b"alice\0alice\0secret").unwrap(), done);
         for bad in [

@@ -1,6 +1,7 @@
 //! TLS and SASL, as clients meet them: ours, and other people's.
 
 mod hostile;
+mod tokens;
 mod tools;
 mod world;
 

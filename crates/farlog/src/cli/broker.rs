@@ -1,6 +1,7 @@
 //! `farlog broker`: one embedded cluster, until a signal.
 
 mod store;
+mod tokens;
 mod ways_in;
 
 use std::io::{self, Write};
@@ -10,11 +11,14 @@ use farlog_broker::{Broker, BrokerOptions, BrokerSettings};
 use farlog_store::StoreError;
 use indicatif::MultiProgress;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use self::store::{Opened, StoreArguments};
 use super::Outcome;
 use super::logging::LoggingArguments;
 use crate::app::signals;
+use tokens::KeyFollower;
+pub use tokens::{KeySource, TokenArguments};
 pub use ways_in::{Advertised, WaysIn};
 
 /// Arguments of `farlog broker`.
@@ -23,6 +27,9 @@ pub struct BrokerArguments {
     /// Listeners and who may use them.
     #[command(flatten)]
     pub ways_in: WaysIn,
+    /// Which tokens let clients in.
+    #[command(flatten)]
+    pub tokens: TokenArguments,
     /// Where records are kept.
     #[command(flatten)]
     pub store: StoreArguments,
@@ -65,8 +72,8 @@ pub fn run(arguments: &BrokerArguments) -> io::Result<Outcome> {
 
 async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
     let mut signals = signals::listen()?;
-    let options = match options(arguments) {
-        Ok(options) => options,
+    let (options, follower) = match options(arguments).await {
+        Ok(found) => found,
         Err(why) => {
             writeln!(io::stderr(), "error: {why}")?;
             return Ok(Outcome::Usage);
@@ -88,6 +95,11 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
             return Ok(Outcome::Machine);
         }
     };
+    // Ends with this function.
+    let mut following = JoinSet::new();
+    if let Some(follower) = follower {
+        following.spawn(follower.follow());
+    }
     let handle = broker.handle();
     let (address, cluster_id) = (handle.address(), handle.cluster_id());
     tracing::info!("cluster {cluster_id} at {address}; {}", arguments.store.place());
@@ -118,19 +130,24 @@ async fn serve(arguments: &BrokerArguments) -> io::Result<Outcome> {
     }
 }
 
-/// All but the store.
-fn options(arguments: &BrokerArguments) -> Result<BrokerOptions, String> {
+/// All but the store, and who looks for new keys.
+async fn options(
+    arguments: &BrokerArguments,
+) -> Result<(BrokerOptions, Option<KeyFollower>), String> {
     let ways_in = &arguments.ways_in;
-    Ok(BrokerOptions {
+    let (tokens, follower) = arguments.tokens.options().await?.unzip();
+    arguments.tokens.warn();
+    let options = BrokerOptions {
         settings: settings(&arguments.set).map_err(|why| format!("--set: {why}"))?,
         listeners: ways_in.listeners()?,
-        security: ways_in.security()?,
+        security: ways_in.security(tokens)?,
         node_id: arguments.node_id,
         cluster_id: arguments.cluster_id.clone(),
         default_partitions: arguments.default_partitions,
         auto_create_topics: !arguments.no_auto_create_topics,
         ..BrokerOptions::in_memory(ways_in.first_address())
-    })
+    };
+    Ok((options, follower.flatten()))
 }
 
 fn settings(set: &[String]) -> Result<BrokerSettings, String> {

@@ -8,14 +8,30 @@ use super::world::Secured;
 use crate::clients::{KAFKA, run};
 
 /// Files for clients, in a directory of their own.
-struct Files {
+pub(super) struct Files {
     directory: TempDir,
     bootstrap: String,
     certificates: super::world::Certificates,
 }
 
+/// A Java client with a token in a file.
+pub(super) struct TokenClient {
+    pub(super) config: String,
+    token_url: String,
+}
+
+impl TokenClient {
+    /// Lets a tool read the token: Java clients read none that they were not told of.
+    pub(super) fn allow(&self, tool: Tool) -> Tool {
+        tool.property("org.apache.kafka.sasl.oauthbearer.allowed.urls", &self.token_url).property(
+            "org.apache.kafka.sasl.oauthbearer.allowed.files",
+            &self.token_url["file://".len()..],
+        )
+    }
+}
+
 impl Files {
-    fn new(broker: &Secured) -> Self {
+    pub(super) fn new(broker: &Secured) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let certificates = broker.certificates.clone();
         let authority = directory.path().join("authority.pem");
@@ -35,18 +51,40 @@ impl Files {
             _ => "scram.ScramLoginModule",
         };
         let text = format!(
-            "security.protocol=SASL_SSL\nsasl.mechanism={mechanism}\n\
-             ssl.truststore.type=PEM\nssl.truststore.certificates={}\n\
+            "sasl.mechanism={mechanism}\n\
              sasl.jaas.config=org.apache.kafka.common.security.{module} required \
              username=\"{user}\" password=\"{password}\";\n",
+        );
+        self.java_over_tls(&format!("{mechanism}-{user}.properties"), &text)
+    }
+
+    /// The same with a token.
+    pub(super) fn java_with_token(&self, token: &str) -> TokenClient {
+        let path = self.path("token");
+        std::fs::write(&path, token).expect("written");
+        let token_url = format!("file://{path}");
+        let oauth = "org.apache.kafka.common.security.oauthbearer";
+        let text = format!(
+            "sasl.mechanism=OAUTHBEARER\n\
+             sasl.login.callback.handler.class={oauth}.OAuthBearerLoginCallbackHandler\n\
+             sasl.oauthbearer.token.endpoint.url={token_url}\n\
+             sasl.jaas.config={oauth}.OAuthBearerLoginModule required;\n"
+        );
+        TokenClient { config: self.java_over_tls("token.properties", &text), token_url }
+    }
+
+    fn java_over_tls(&self, name: &str, settings: &str) -> String {
+        let text = format!(
+            "security.protocol=SASL_SSL\n\
+             ssl.truststore.type=PEM\nssl.truststore.certificates={}\n{settings}",
             self.certificates.authority.trim().replace('\n', "\\n")
         );
-        let path = self.path(&format!("{mechanism}-{user}.properties"));
+        let path = self.path(name);
         std::fs::write(&path, text).expect("written");
         path
     }
 
-    fn tool(&self, class: &str, config: &str) -> Tool {
+    pub(super) fn tool(&self, class: &str, config: &str) -> Tool {
         let option = match class {
             "ConsoleProducer" | "ConsoleConsumer" => "--command-config",
             _ => "--command-config",
@@ -60,11 +98,15 @@ impl Files {
     }
 
     fn kcat(&self, mechanism: &str, user: &str, password: &str) -> Tool {
-        Tool::kcat()
-            .args(["-b", &self.bootstrap, "-X", "security.protocol=SASL_SSL"])
+        self.kcat_over_tls()
             .args(["-X", &format!("sasl.mechanisms={mechanism}")])
             .args(["-X", &format!("sasl.username={user}")])
             .args(["-X", &format!("sasl.password={password}")])
+    }
+
+    pub(super) fn kcat_over_tls(&self) -> Tool {
+        Tool::kcat()
+            .args(["-b", &self.bootstrap, "-X", "security.protocol=SASL_SSL"])
             .args(["-X", &format!("ssl.ca.location={}", self.path("authority.pem"))])
     }
 }

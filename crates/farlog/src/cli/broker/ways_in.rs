@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use farlog_broker::{
     AuthorizerOptions, ClientCertificates, HostPort, ListenerOptions, SaslMechanism,
-    SecurityOptions, SecurityProtocol, TlsServerOptions, Users,
+    SecurityOptions, SecurityProtocol, TlsServerOptions, TokenOptions, Users,
 };
 
 /// Arguments about listeners and who may use them.
@@ -46,7 +46,8 @@ pub struct WaysIn {
     /// Allow what no entry is about (Kafka's allow.everyone.if.no.acl.found).
     #[arg(long, requires = "authorizer")]
     pub allow_without_acl: bool,
-    /// SASL mechanisms to offer, separated by commas; all if not given.
+    /// SASL mechanisms to offer, separated by commas; if not given PLAIN, SCRAM-SHA-256 and
+    /// SCRAM-SHA-512, and OAUTHBEARER if it is said which tokens are taken.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub sasl_mechanisms: Vec<SaslMechanism>,
 }
@@ -90,12 +91,14 @@ impl WaysIn {
         Ok(listeners)
     }
 
-    /// Reads the files.
+    /// Reads the files; `tokens` are those that are taken, if any are.
     ///
     /// # Errors
     /// If one cannot be read, with its name.
-    pub fn security(&self) -> Result<SecurityOptions, String> {
+    pub fn security(&self, tokens: Option<TokenOptions>) -> Result<SecurityOptions, String> {
         let mut security = SecurityOptions::default();
+        security.mechanisms.extend(tokens.as_ref().map(|_| SaslMechanism::OauthBearer));
+        security.tokens = tokens;
         if !self.sasl_mechanisms.is_empty() {
             security.mechanisms = self.sasl_mechanisms.iter().copied().collect();
         }
