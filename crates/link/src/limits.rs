@@ -8,6 +8,9 @@ pub const MERGED_BATCH_BYTES_MAX: usize = 1_000_000;
 /// Compressed batches of this size and more pass as they are, also with `recompress`.
 pub const PASSED_THROUGH_BYTES_MIN: usize = 64 * 1024;
 
+/// Compressed batches below this are merged with their neighbours and compressed again as they
+/// were: from about this size on, a request of their own costs target and link less (ADR 0009).
+pub const MERGED_COMPRESSED_BYTES_MAX: usize = 8 * 1024;
 /// Gaps that one batch may contain; beyond it the batch is cut, which bounds a state record.
 pub const RUNS_PER_BATCH_MAX: usize = 8_192;
 

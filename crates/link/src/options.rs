@@ -72,8 +72,8 @@ pub struct LinkOptions {
     /// Bytes asked of one broker in one fetch, however many partitions it is about. No more is
     /// asked of a partition, and never more than `memory_bytes`.
     pub fetch_bytes_max: i32,
-    /// Compress what is merged with this, and merge small compressed batches, too; `None` leaves
-    /// batches with the compression that they have.
+    /// Compress what is merged with this, and merge compressed batches below 64 KB, too; `None`
+    /// keeps the compression that batches have, and merges compressed ones below 8 KB only.
     pub recompress: Option<Compression>,
     /// Which producer ids to write with.
     pub producer_ids: ProducerIds,

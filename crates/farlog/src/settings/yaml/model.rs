@@ -138,9 +138,10 @@ pub struct Link {
     /// Stay this far behind, so that poison can be stopped before it arrives.
     #[schemars(extend("x-not-yet" = "links mirror as fast as they can"))]
     pub delay: Option<Span>,
-    /// Merge small batches also where they are compressed (below 64 KB), and compress what is
-    /// merged: for tiny batches, which otherwise cost a request each, and for expensive lines.
-    /// Without it batches keep the compression that they have.
+    /// Merge batches also where they are compressed (below 64 KB), and compress what is merged,
+    /// plain records, too: for expensive lines, and for batches of some ten KB, which otherwise
+    /// cost a request each. Without it batches keep the compression that they have, and compressed
+    /// ones are merged below 8 KB only.
     pub recompress: Option<Recompress>,
 }
 

@@ -42,14 +42,18 @@ fn values(batch: &RawBatch) -> Vec<(i64, Vec<u8>, Vec<u8>)> {
 }
 
 #[test]
-fn small_compressed_batches_pass_or_are_merged_as_the_operator_chose() {
+fn small_compressed_batches_are_merged_under_their_own_codec_or_the_chosen_one() {
     let batches: Vec<RawBatch> =
         (0..50).map(|index| stored(index * 3, 3, 200, Compression::Zstd)).collect();
-    assert_eq!(assemble(None, &batches).len(), 50, "each as it is");
-
-    for codec in [Compression::Zstd, Compression::Lz4] {
-        let merged = assemble(Some(codec), &batches);
+    let choices = [
+        (None, Compression::Zstd),
+        (Some(Compression::Zstd), Compression::Zstd),
+        (Some(Compression::Lz4), Compression::Lz4),
+    ];
+    for (chosen, codec) in choices {
+        let merged = assemble(chosen, &batches);
         assert_eq!(merged.len(), 1);
+        assert_eq!(merged[0].tickets.len(), 50);
         assert!(merged[0].entry.is_none(), "it simply continues");
         assert_eq!(merged[0].source_offset_next, 150);
         let written = RawBatch::new(merged[0].batch.to_bytes()).expect("a batch");
@@ -61,6 +65,83 @@ fn small_compressed_batches_pass_or_are_merged_as_the_operator_chose() {
     }
 }
 
+fn payload(batch: &RawBatch) -> bytes::Bytes {
+    batch.bytes().slice(BATCH_HEADER_BYTES..)
+}
+
+#[test]
+fn a_small_compressed_batch_that_nothing_follows_passes_as_it_is() {
+    let one = stored(0, 3, 200, Compression::Lz4);
+    let (mut assembler, mut ready) = (assembler(None), VecDeque::new());
+    assembler.push(&one, 0, &(), &mut ready).expect("a sound batch");
+    assert!(ready.is_empty() && assembler.is_open());
+    assert_eq!(assembler.first_timestamp_ms(), Some(1_000));
+    assembler.flush(&mut ready);
+    assert!(!assembler.is_open());
+    assert_eq!(ready[0].batch.payload(), &payload(&one));
+    assert_eq!((ready[0].target_offset, ready[0].source_offset_next), (0, 3));
+}
+
+#[test]
+fn neighbours_under_other_codecs_or_none_stay_apart_and_in_order() {
+    let batches = [
+        stored(0, 3, 200, Compression::Lz4),
+        stored(3, 3, 200, Compression::Zstd),
+        stored(6, 3, 200, Compression::Zstd),
+        stored(9, 3, 200, Compression::None),
+        stored(12, 3, 200, Compression::None),
+        stored(15, 3, 200, Compression::Snappy),
+        stored(18, 300, 200, Compression::Snappy),
+    ];
+    let assembled = assemble(None, &batches);
+    let found: Vec<_> = assembled
+        .iter()
+        .map(|one| {
+            let batch = RawBatch::new(one.batch.to_bytes()).expect("a batch");
+            batch.verify_crc().expect("a sound checksum");
+            let codec = batch.header.attributes.compression();
+            (one.target_offset, batch.header.record_count, codec)
+        })
+        .collect();
+    let expected = [
+        (0, 3, Compression::Lz4),
+        (3, 6, Compression::Zstd),
+        (9, 6, Compression::None),
+        (15, 3, Compression::Snappy),
+        (18, 300, Compression::Snappy),
+    ];
+    assert_eq!(found, expected);
+    let after: Vec<_> = assembled
+        .iter()
+        .flat_map(|one| values(&RawBatch::new(one.batch.to_bytes()).expect("a batch")))
+        .collect();
+    assert_eq!(after, batches.iter().flat_map(values).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_small_compressed_batch_that_nobody_can_read_passes_as_it_is() {
+    let mut bytes = stored(3, 3, 200, Compression::Zstd).bytes().to_vec();
+    bytes[BATCH_HEADER_BYTES + 1] ^= 0xff;
+    let unreadable = RawBatch::new(bytes.into()).expect("a batch");
+    let [before, after] = [0, 6].map(|at| stored(at, 3, 200, Compression::Zstd));
+    let assembled = assemble(None, &[before, unreadable.clone(), after]);
+    assert_eq!(assembled.len(), 3);
+    assert_eq!(assembled[1].batch.payload(), &payload(&unreadable));
+    assert_eq!(assembled[2].source_offset_next, 9);
+}
+
+#[test]
+fn small_compressed_batches_that_must_be_rewritten_are_merged_at_once() {
+    let [first, second] = [0, 3].map(|at| stored(at, 3, 200, Compression::Zstd));
+    let (mut assembler, mut ready) = (assembler(None), VecDeque::new());
+    assembler.push(&first, 1, &(), &mut ready).expect("entered in the middle");
+    assembler.push(&second, 1, &(), &mut ready).expect("a sound batch");
+    assembler.flush(&mut ready);
+    assert_eq!(ready.len(), 1);
+    assert_eq!(ready[0].batch.record_count(), 5);
+    assert_eq!(ready[0].entry.as_ref().expect("a gap").runs[0].source_offset, 1);
+}
+
 #[test]
 fn large_compressed_batches_pass_as_they_are_and_plain_ones_are_compressed() {
     let large = stored(0, 100, 4_000, Compression::Zstd);
@@ -68,7 +149,6 @@ fn large_compressed_batches_pass_as_they_are_and_plain_ones_are_compressed() {
     let plain = stored(100, 10, 100, Compression::None);
     let assembled = assemble(Some(Compression::Zstd), &[large.clone(), plain.clone()]);
     assert_eq!(assembled.len(), 2);
-    let payload = |batch: &RawBatch| batch.bytes().slice(BATCH_HEADER_BYTES..);
     assert_eq!(assembled[0].batch.payload(), &payload(&large));
     let second = RawBatch::new(assembled[1].batch.to_bytes()).expect("a batch");
     assert_eq!(second.header.attributes.compression(), Compression::Zstd);
