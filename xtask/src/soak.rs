@@ -39,9 +39,10 @@ pub(crate) struct Arguments {
     /// Where to write the logs [default: target/soak]
     #[arg(long)]
     log: Option<PathBuf>,
-    /// Instead of that, mirror from and to every older release of Kafka
-    #[arg(long)]
-    old_brokers: bool,
+    /// Instead of that, mirror from and to older releases of Kafka, all or this one
+    #[arg(long, value_name = "RELEASE", num_args = 0..=1)]
+    #[arg(default_missing_value = old_brokers::ALL)]
+    old_brokers: Option<String>,
     /// Instead of that, write much more through an embedded broker than it may keep
     #[arg(long)]
     retention: bool,
@@ -68,8 +69,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return buckets::run(&directory, kills);
     }
     let program = build(arguments.debug)?;
-    if arguments.old_brokers {
-        return old_brokers::run_all(&program, &directory, arguments.seed);
+    if let Some(release) = &arguments.old_brokers {
+        return old_brokers::run_all(&program, &directory, arguments.seed, release);
     }
     if arguments.retention {
         return retention::run_all(&program, &directory, arguments.amounts);
@@ -104,7 +105,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 async fn round(seed: u64, kills: u32, program: PathBuf, diary: Diary) -> Result<Summary, Failure> {
     let what = || Failure::while_doing(format!("seed {seed}"));
-    let clusters = tokio::task::block_in_place(Clusters::start);
+    // Every fourth round with mirrors of three replicas, whose leaders move with every restart.
+    let brokers = if seed % 4 == 1 { 3 } else { 1 };
+    let clusters = tokio::task::block_in_place(|| Clusters::start_with_target_of(brokers));
     let clusters = Arc::new(clusters.map_err(what())?);
     let options = KillOptions {
         seed,
@@ -120,6 +123,7 @@ async fn round(seed: u64, kills: u32, program: PathBuf, diary: Diary) -> Result<
     if seed % 4 == 3 {
         link = link.field("producer-ids: allocated");
     }
+    let link = link.field(format!("replication-factor: {brokers}"));
     let command = link.command(&program, scratch.path()).map_err(what())?;
     run_history(options, clusters, topics("soak-"), command, diary).await.map_err(what())
 }

@@ -23,9 +23,24 @@ const NEWEST: KafkaVersion = KafkaVersion::V4_3;
 /// The last release before that.
 const NEWEST_OLD: KafkaVersion = KafkaVersion::V3_9;
 
-/// Runs all pairs, one after the other; fails if any has findings.
-pub(super) fn run_all(program: &Path, directory: &Path, seed: u64) -> Result<(), Failure> {
-    let versions: Vec<KafkaVersion> = KafkaVersion::OLD.into_iter().chain([NEWEST_OLD]).collect();
+/// In the place of a release: each of them.
+pub(super) const ALL: &str = "all";
+
+/// Runs the pairs of `release`, or all, one after the other; fails if any has findings.
+pub(super) fn run_all(
+    program: &Path,
+    directory: &Path,
+    seed: u64,
+    release: &str,
+) -> Result<(), Failure> {
+    let all: Vec<KafkaVersion> = KafkaVersion::OLD.into_iter().chain([NEWEST_OLD]).collect();
+    let wanted = |version: &KafkaVersion| release == ALL || version.to_string() == release;
+    let versions: Vec<KafkaVersion> = all.iter().copied().filter(wanted).collect();
+    if versions.is_empty() {
+        let names: Vec<String> = all.iter().map(ToString::to_string).collect();
+        let names = names.join(", ");
+        return Err(Failure::new(format!("{release} is none of the old releases: {names}")));
+    }
     for version in versions.iter().copied().chain([NEWEST]) {
         fetch_kafka::fetch(version)?;
     }

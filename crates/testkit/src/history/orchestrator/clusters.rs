@@ -18,11 +18,20 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// Starts both.
+    /// Starts both, of one broker each.
     ///
     /// # Errors
     /// When one does not come up.
     pub fn start() -> Result<Clusters, HistoryError> {
+        Clusters::start_with_target_of(1)
+    }
+
+    /// Starts both, the target with so many brokers, so that its partitions can have replicas and
+    /// their leaders move.
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub fn start_with_target_of(brokers: u8) -> Result<Clusters, HistoryError> {
         let source_proxy = proxy()?;
         let target_proxy = proxy()?;
         // A controller of its own, so that a broker that was killed comes back with a new leader
@@ -33,6 +42,7 @@ impl Clusters {
             .property("log.cleaner.backoff.ms", 500)
             .property("log.retention.check.interval.ms", 2_000);
         let target = base(&target_proxy)
+            .brokers(brokers)
             // Finds within seconds what a broker with the defaults finds within ten minutes.
             .property("producer.id.expiration.check.interval.ms", 2_000)
             .property("group.min.session.timeout.ms", 500);
