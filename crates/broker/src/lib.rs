@@ -21,6 +21,7 @@ mod groups;
 mod limits;
 mod listener;
 mod maintenance;
+mod name_pattern;
 mod options;
 mod partition;
 mod security;

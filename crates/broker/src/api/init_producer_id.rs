@@ -5,7 +5,8 @@
 //! - Transactional producers (KIP-98): the epoch rises, which fences whoever had the one before; an
 //!   open transaction is aborted first, and the answer is `CONCURRENT_TRANSACTIONS` then.
 //! - KIP-360: a producer that tells its id and epoch is refused if it was replaced.
-//! - Missing: KIP-939 (two-phase commit), which begins with version 6.
+//! - Missing: KIP-939 (two-phase commit): its version 6 is unstable in Kafka 4.3.1, which does not
+//!   announce it either.
 
 use farlog_wire::messages::init_producer_id_request::InitProducerIdRequest;
 use farlog_wire::messages::init_producer_id_response::InitProducerIdResponse;

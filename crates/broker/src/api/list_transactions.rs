@@ -1,19 +1,20 @@
-//! ListTransactions, versions 0 and 1 (KIP-664).
+//! ListTransactions, versions 0 to 2 (KIP-664).
 //!
 //! - Filters by state and producer id; KIP-994: by how long a transaction runs (version 1), counted
 //!   from its start whatever its state, as Kafka does.
-//! - Missing: the filter by a pattern of ids (KIP-1152, version 2).
+//! - KIP-1152: by a pattern of ids (version 2), in the dialect of RE2; it stands for whole ids.
 
-use farlog_wire::VersionRange;
 use farlog_wire::messages::list_transactions_request::ListTransactionsRequest;
 use farlog_wire::messages::list_transactions_response::{
     ListTransactionsResponse, TransactionState,
 };
+use farlog_wire::{ErrorCode, VersionRange};
 
 use super::RequestContext;
+use crate::name_pattern::NamePattern;
 use crate::transactions::{Status, Transaction};
 
-pub(crate) const VERSIONS: VersionRange = VersionRange { min: 0, max: 1 };
+pub(crate) const VERSIONS: VersionRange = VersionRange { min: 0, max: 2 };
 
 /// States of Kafka's that ids are never seen in, but may be asked for.
 const NEVER_SEEN: [&str; 2] = ["Dead", "PrepareEpochFence"];
@@ -27,12 +28,20 @@ pub(super) async fn handle(
     };
     let unknown_state_filters: Vec<String> =
         request.state_filters.iter().filter(|name| !is_known(name)).cloned().collect();
+    let pattern = request.transactional_id_pattern.as_deref().filter(|text| !text.is_empty());
+    let Ok(pattern) = pattern.map(NamePattern::new).transpose() else {
+        return ListTransactionsResponse {
+            error_code: ErrorCode::INVALID_REGULAR_EXPRESSION,
+            ..ListTransactionsResponse::default()
+        };
+    };
     let now_ms = context.broker.clock.now_ms();
     let mut transaction_states: Vec<TransactionState> = context
         .broker
         .transactions
         .all()
         .into_iter()
+        .filter(|(id, _)| pattern.as_ref().is_none_or(|pattern| pattern.matches(id)))
         .filter(|(_, transaction)| is_wanted(&request, transaction, now_ms))
         .map(|(transactional_id, transaction)| TransactionState {
             transactional_id,

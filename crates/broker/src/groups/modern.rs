@@ -7,12 +7,13 @@ use farlog_wire::{ErrorCode, Uuid};
 use super::classic::Now;
 use super::consumer::{
     Assignor, ConsumerGroup, ConsumerHeartbeat, ConsumerOutcome, ConsumerRefusal, ConsumerRules,
-    Partitions, TopicPattern, Topics,
+    Partitions, Topics,
 };
 use super::coordinate::random_uuid;
 use super::log::{self, NewRecord, Written};
 use super::{Group, Groups, Inner, Kind};
 use crate::catalog::Catalog;
+use crate::name_pattern::NamePattern;
 
 /// A ConsumerGroupHeartbeat request.
 #[derive(Clone, Debug)]
@@ -183,7 +184,7 @@ impl Topics for Catalog {
         Some((topic.id, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)))
     }
 
-    fn matching(&self, pattern: &TopicPattern) -> BTreeSet<String> {
+    fn matching(&self, pattern: &NamePattern) -> BTreeSet<String> {
         let topics = self.topics();
         let names = topics.iter().map(|topic| &topic.name);
         names.filter(|name| pattern.matches(name)).cloned().collect()
@@ -192,7 +193,7 @@ impl Topics for Catalog {
 
 fn check_pattern(pattern: Option<&str>) -> Result<(), ConsumerRefusal> {
     let Some(pattern) = pattern.filter(|pattern| !pattern.is_empty()) else { return Ok(()) };
-    TopicPattern::new(pattern).map(drop).map_err(|why| {
+    NamePattern::new(pattern).map(drop).map_err(|why| {
         let message =
             format!("SubscribedTopicRegex `{pattern}` is not a valid regular expression: {why}.");
         (ErrorCode::INVALID_REGULAR_EXPRESSION, message)

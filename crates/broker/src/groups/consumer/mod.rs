@@ -18,10 +18,10 @@ use farlog_wire::{ErrorCode, Uuid};
 
 use super::classic::{Committer, Now};
 use super::record::Key;
+use crate::name_pattern::NamePattern;
 pub(super) use assignor::Assignor;
 pub(super) use heartbeat::{ConsumerHeartbeat, ConsumerOutcome, ConsumerRefusal};
 use pattern::Resolved;
-pub(super) use pattern::TopicPattern;
 
 /// Partitions of any topics.
 pub(super) type Partitions = BTreeSet<(Uuid, i32)>;
@@ -32,7 +32,7 @@ pub(super) trait Topics {
     fn find(&self, name: &str) -> Option<(Uuid, i32)>;
 
     /// The names that a pattern stands for.
-    fn matching(&self, pattern: &TopicPattern) -> BTreeSet<String>;
+    fn matching(&self, pattern: &NamePattern) -> BTreeSet<String>;
 }
 
 /// The epoch with which a member leaves.

@@ -5,22 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use regex::{Regex, RegexBuilder};
-
 use super::{ConsumerGroup, ConsumerMember, Now, Topics};
+use crate::name_pattern::NamePattern;
 
 /// How long what a pattern stands for is not looked up again
 /// (`REGEX_BATCH_REFRESH_MIN_INTERVAL_MS` of Kafka).
 const REFRESH_MS: i64 = 10_000;
-
-/// Bytes of a compiled pattern.
-const COMPILED_BYTES_MAX: usize = 1024 * 1024;
-
-/// A pattern of topics' names, in the dialect of RE2.
-#[derive(Clone, Debug)]
-pub(in crate::groups) struct TopicPattern {
-    whole: Regex,
-}
 
 /// What a pattern stood for when it was looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,28 +19,6 @@ pub(super) struct Resolved {
     pub(super) at_wall_ms: i64,
     /// When to look again, in elapsed milliseconds.
     due_ms: i64,
-}
-
-impl TopicPattern {
-    /// # Errors
-    /// A sentence for people if it is none, or too large.
-    pub(in crate::groups) fn new(pattern: &str) -> Result<Self, String> {
-        let compiled = |pattern: &str| {
-            RegexBuilder::new(pattern).size_limit(COMPILED_BYTES_MAX).build().map_err(|error| {
-                // The first lines repeat the pattern.
-                let text = error.to_string();
-                text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
-            })
-        };
-        // By itself first: what is not balanced alone must not become so in a group.
-        compiled(pattern)?;
-        Ok(Self { whole: compiled(&format!(r"\A(?:{pattern})\z"))? })
-    }
-
-    /// Whether it stands for the whole name.
-    pub(in crate::groups) fn matches(&self, name: &str) -> bool {
-        self.whole.is_match(name)
-    }
 }
 
 impl Resolved {
@@ -82,7 +50,7 @@ impl ConsumerGroup {
                 continue;
             }
             // It was checked when it came.
-            let Ok(compiled) = TopicPattern::new(&pattern) else { continue };
+            let Ok(compiled) = NamePattern::new(&pattern) else { continue };
             let found = topics.matching(&compiled);
             let due_ms = now.elapsed_ms.saturating_add(REFRESH_MS);
             match self.patterns.get_mut(&pattern) {
@@ -92,21 +60,6 @@ impl ConsumerGroup {
                     self.patterns.insert(pattern, resolved);
                 }
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_stands_for_whole_names() {
-        let pattern = TopicPattern::new("orders|pay.*").unwrap();
-        assert!(pattern.matches("orders") && pattern.matches("payments"));
-        assert!(!pattern.matches("orders-2") && !pattern.matches("repay"));
-        for wrong in ["(", "a)(?:b", "[z-a]", "(?=a)", r"(a)\1", "(a{1000}){1000}"] {
-            assert!(!TopicPattern::new(wrong).unwrap_err().is_empty(), "{wrong}");
         }
     }
 }

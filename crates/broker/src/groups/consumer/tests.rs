@@ -29,7 +29,7 @@ impl Topics for Made {
         find(name)
     }
 
-    fn matching(&self, pattern: &TopicPattern) -> BTreeSet<String> {
+    fn matching(&self, pattern: &NamePattern) -> BTreeSet<String> {
         Only(&["topic", "other"]).matching(pattern)
     }
 }
@@ -42,7 +42,7 @@ impl Topics for Only {
         find(name).filter(|_| self.0.contains(&name))
     }
 
-    fn matching(&self, pattern: &TopicPattern) -> BTreeSet<String> {
+    fn matching(&self, pattern: &NamePattern) -> BTreeSet<String> {
         self.0.iter().filter(|name| pattern.matches(name)).map(|&name| name.to_owned()).collect()
     }
 }

@@ -325,7 +325,7 @@ pub(super) async fn describe(
     Ok(lines)
 }
 
-/// `transactions`: `states=A,B producers=$p`; only those of this case are told.
+/// `transactions`: `states=A,B producers=$p matching=PATTERN`; only those of this case are told.
 pub(super) async fn list(
     world: &mut World,
     args: &Args,
@@ -336,11 +336,12 @@ pub(super) async fn list(
             .map(|list| list.split(',').map(str::to_owned).collect())
             .unwrap_or_default()
     };
+    let pattern = args.option("matching").map(str::to_owned);
     let request = ListTransactionsRequest {
         state_filters: split("states"),
         producer_id_filters: split("producers").iter().map(|name| world.number(name)).collect(),
         duration_filter: if version >= 1 { args.number("longer-than", -1) } else { -1 },
-        transactional_id_pattern: None,
+        transactional_id_pattern: pattern.filter(|_| version >= 2),
     };
     let response = ask(world, &request, version, |response| response.error_code).await?;
     let mut lines = Vec::new();
