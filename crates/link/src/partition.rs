@@ -153,7 +153,7 @@ async fn begin_turn(
     }
     let turn = latest.saturating_add(1);
     let fact = begins_with(turn);
-    let key = StateKey::Anchor(mirror.id.clone());
+    let key = StateKey::Turn { mirror: mirror.id.clone(), turn, claim: context.claim };
     let written = context.state.write(key, StateValue::Fact(fact)).await;
     written.map_err(|error| Doubt::target(error.to_string()))?;
     known.began = Some(fact);

@@ -71,14 +71,13 @@ pub struct Hypothesis<'a> {
 
 /// Lists what may tell the position at a log end, best first.
 pub fn candidates(facts: &MirrorFacts, log_end: i64) -> Vec<Candidate<'_>> {
-    let anchored = facts.anchor.is_some_and(|anchor| anchor.target_offset <= log_end);
-    let current = anchored.then(|| facts.turn());
+    let latest = facts.latest(log_end);
     let mut found: Vec<Candidate<'_>> = Vec::new();
     for (&(target_offset, claim), entry) in facts.entries.iter().rev() {
         if target_offset + entry.record_count() > log_end {
             continue;
         }
-        let is_current = current.is_none_or(|turn| entry.turn == turn);
+        let is_current = latest.is_none_or(|latest| entry.turn >= latest.turn);
         let hypothesis = Hypothesis { claim, entry, is_current };
         match found.last_mut() {
             Some(Candidate::Entries { target_offset: last, entries }) if *last == target_offset => {
@@ -92,8 +91,8 @@ pub fn candidates(facts: &MirrorFacts, log_end: i64) -> Vec<Candidate<'_>> {
             entries.sort_by_key(|one| Reverse((one.entry.turn, one.claim)));
         }
     }
-    let known = [facts.anchor, facts.start];
-    for fact in known.into_iter().flatten().filter(|fact| fact.target_offset <= log_end) {
+    let start = facts.start.filter(|start| start.target_offset <= log_end);
+    for fact in latest.into_iter().chain(start) {
         // An entry at a fact's own offset comes after the fact, so it is asked first.
         let place = found.iter().position(|candidate| match candidate {
             Candidate::Entries { target_offset, .. } => *target_offset < fact.target_offset,

@@ -73,6 +73,7 @@ fn facts() -> MirrorFacts {
             turn: 0,
         }),
         anchor: None,
+        turns: BTreeMap::new(),
         entries: BTreeMap::new(),
         lost: BTreeMap::new(),
         entries_from: 0,
@@ -166,9 +167,22 @@ fn what_an_older_turn_wrote_ahead_in_vain_is_not_taken_for_a_batch_that_was_comp
     facts.entries.insert((100, claim(1)), Entry { turn: 1, ..entry(7, &[(1100, 20)]) });
     facts.entries.insert((120, claim(1)), Entry { turn: 1, ..entry(8, &[(1120, 20)]) });
     facts.entries.insert((100, claim(2)), Entry { turn: 2, ..entry(9, &[(1100, 5), (1300, 45)]) });
-    facts.anchor = Some(anchor(100, 1100, 2));
+    facts.turns.insert((2, claim(2)), anchor(100, 1100, 2));
     let behind = header(150, 5, 50);
     assert_eq!(resume_compacted(&facts, 200, &[behind]).source_offset, 1395);
+}
+
+#[test]
+fn what_was_known_of_a_tail_that_is_lost_does_not_come_back() {
+    let mut facts = facts();
+    facts.turns.insert((5, claim(1)), anchor(500, 1500, 5));
+    facts.anchor = Some(anchor(550, 1550, 5));
+    // The mirror lost what was behind 300; the source had been compacted meanwhile.
+    facts.turns.insert((6, claim(2)), anchor(300, 1300, 6));
+    let after = Entry { turn: 6, ..entry(9, &[(1400, 100)]) };
+    facts.entries.insert((300, claim(2)), after);
+    let mirror = [header(0, 1, 300), header(300, 9, 100), header(400, 3, 200)];
+    assert_eq!(resume(&facts, 600, &mirror).unwrap().source_offset, 1700);
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub struct MirrorFacts {
     pub start: Option<Fact>,
     /// The newest acknowledged position that was saved.
     pub anchor: Option<Fact>,
+    /// Where turns began, by their number and who wrote them.
+    pub turns: BTreeMap<(u32, Claim), Fact>,
     /// Batches written ahead, by their offset in the mirror and who wrote them.
     pub entries: BTreeMap<(i64, Claim), Entry>,
     /// Source ranges that retention deleted before they were mirrored: from, until (exclusive).
@@ -23,8 +25,21 @@ pub struct MirrorFacts {
 impl MirrorFacts {
     /// The latest turn that is known, 0 if there was none.
     pub fn turn(&self) -> u32 {
-        let anchored = self.anchor.map_or(0, |anchor| anchor.turn);
-        self.entries.values().map(|entry| entry.turn).fold(anchored, u32::max)
+        let begun = self.turns.last_key_value().map_or(0, |((turn, _), _)| *turn);
+        self.entries.values().map(|entry| entry.turn).fold(begun, u32::max)
+    }
+
+    /// What is surely true of a mirror that ends at `log_end`: where the latest turn began that it
+    /// can hold anything of, or a later position of that turn.
+    ///
+    /// Positions of turns before that do not count, even those with greater offsets: a mirror that
+    /// lost its tail grew again otherwise.
+    pub fn latest(&self, log_end: i64) -> Option<Fact> {
+        let known = self.turns.values().chain(&self.anchor);
+        known
+            .filter(|fact| fact.target_offset <= log_end)
+            .max_by_key(|fact| (fact.turn, fact.target_offset))
+            .copied()
     }
 
     /// Takes over a saved position, or that there is none any more. What an instance of an earlier
@@ -33,6 +48,13 @@ impl MirrorFacts {
         let known_turn = self.anchor.map_or(0, |known| known.turn);
         if anchor.is_none_or(|anchor| anchor.turn >= known_turn) {
             self.anchor = anchor;
+        }
+    }
+
+    fn begun(&mut self, key: (u32, Claim), fact: Fact, turns_max: usize) {
+        self.turns.insert(key, fact);
+        while self.turns.len() > turns_max {
+            self.turns.pop_first();
         }
     }
 
@@ -56,7 +78,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// A journal that keeps the newest `entries_max` entries of each mirror partition.
+    /// A journal that keeps the newest `entries_max` entries and turns of each mirror partition.
     pub fn new(entries_max: usize) -> Self {
         let (mirrors, began) = (HashMap::new(), BTreeSet::new());
         Self { mirrors, producer_id: None, began, entries_max }
@@ -89,6 +111,13 @@ impl Journal {
             }
             (StateKey::Anchor(mirror), value) => {
                 self.mirror_mut(mirror).anchored(fact(value));
+            }
+            (StateKey::Turn { mirror, turn, claim }, Some(StateValue::Fact(fact))) => {
+                let turns_max = self.entries_max;
+                self.mirror_mut(mirror).begun((turn, claim), fact, turns_max);
+            }
+            (StateKey::Turn { mirror, turn, claim }, _) => {
+                self.mirror_mut(mirror).turns.remove(&(turn, claim));
             }
             (StateKey::Entry { mirror, target_offset, claim }, value) => {
                 let entries_max = self.entries_max;
@@ -135,6 +164,9 @@ impl Journal {
                 if known.is_none_or(|known| known < (anchor.turn, anchor.target_offset)) {
                     facts.anchor = Some(anchor);
                 }
+            }
+            for (key, fact) in read.turns {
+                facts.begun(key, fact, entries_max);
             }
             facts.lost.extend(read.lost);
             facts.entries_from = facts.entries_from.max(read.entries_from);

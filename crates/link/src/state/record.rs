@@ -107,9 +107,17 @@ pub struct Fact {
 pub enum StateKey {
     /// Where mirroring of a partition began: a `Fact`, written once.
     Start(MirrorId),
-    /// A position that was acknowledged: a `Fact`, replaced by later ones. Every turn (one reading
-    /// of the position and the mirroring from there on) begins with one.
+    /// A position that was acknowledged: a `Fact`, replaced by later ones.
     Anchor(MirrorId),
+    /// Where a turn (one reading of the position and the mirroring from there on) begins: a `Fact`.
+    Turn {
+        /// The mirror partition.
+        mirror: MirrorId,
+        /// Its number, counted from 1.
+        turn: u32,
+        /// Whose turn it is.
+        claim: Claim,
+    },
     /// A batch written ahead: an `Entry`.
     Entry {
         /// The mirror partition.
@@ -143,7 +151,7 @@ pub enum StateKey {
 /// What a record of the state topic says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateValue {
-    /// Of `Start` and `Anchor`.
+    /// Of `Start`, `Anchor` and `Turn`.
     Fact(Fact),
     /// Of `Entry`.
     Entry(Entry),
@@ -219,6 +227,9 @@ impl fmt::Display for StateKey {
         match self {
             Self::Start(mirror) => write!(f, "start|{mirror}"),
             Self::Anchor(mirror) => write!(f, "anchor|{mirror}"),
+            Self::Turn { mirror, turn, claim } => {
+                write!(f, "turn|{mirror}|{turn}|{}|{:08x}", claim.generation, claim.nonce)
+            }
             Self::Entry { mirror, target_offset, claim } => {
                 write!(f, "entry|{mirror}|{target_offset}|{}|{:08x}", claim.generation, claim.nonce)
             }
@@ -243,6 +254,13 @@ impl StateKey {
         match (*kind, rest) {
             ("start", mirror @ [_, _, _, _]) => Some(Self::Start(parse_mirror(mirror)?)),
             ("anchor", mirror @ [_, _, _, _]) => Some(Self::Anchor(parse_mirror(mirror)?)),
+            ("turn", [mirror @ .., turn, generation, nonce]) if mirror.len() == 4 => {
+                Some(Self::Turn {
+                    mirror: parse_mirror(mirror)?,
+                    turn: turn.parse().ok()?,
+                    claim: parse_claim(generation, nonce)?,
+                })
+            }
             ("entry", [mirror @ .., target_offset, generation, nonce]) if mirror.len() == 4 => {
                 Some(Self::Entry {
                     mirror: parse_mirror(mirror)?,
@@ -268,6 +286,7 @@ impl StateKey {
         match self {
             Self::Start(mirror)
             | Self::Anchor(mirror)
+            | Self::Turn { mirror, .. }
             | Self::Entry { mirror, .. }
             | Self::Lost { mirror, .. } => &mirror.link,
             Self::ProducerId { link } | Self::Began { link, .. } => link,
@@ -277,7 +296,9 @@ impl StateKey {
     /// Reads the value of a record with this key.
     pub fn parse_value(&self, bytes: &[u8]) -> Result<StateValue, StateError> {
         match self {
-            Self::Start(_) | Self::Anchor(_) => self.parse_body(bytes).map(StateValue::Fact),
+            Self::Start(_) | Self::Anchor(_) | Self::Turn { .. } => {
+                self.parse_body(bytes).map(StateValue::Fact)
+            }
             Self::Entry { .. } => self.parse_body(bytes).map(StateValue::Entry),
             Self::ProducerId { .. } => self
                 .parse_body::<ProducerIdBody>(bytes)
@@ -371,6 +392,12 @@ mod tests {
                 StateKey::Anchor(mirror()),
                 StateValue::Fact(fact),
                 format!("anchor|{id}"),
+                r#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2,"turn":3}"#,
+            ),
+            (
+                StateKey::Turn { mirror: mirror(), turn: 3, claim },
+                StateValue::Fact(fact),
+                format!("turn|{id}|3|12|000000ab"),
                 r#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2,"turn":3}"#,
             ),
             (

@@ -205,7 +205,8 @@ impl World {
             source_leader_epoch: position.source_leader_epoch,
             turn,
         };
-        self.journal.set(StateKey::Anchor(id()), Some(StateValue::Fact(began)));
+        let key = StateKey::Turn { mirror: id(), turn, claim: claim(generation) };
+        self.journal.set(key, Some(StateValue::Fact(began)));
         if self.random.one_in(3) && self.arrives_late() {
             return Ok(Ended::Doubt);
         }
