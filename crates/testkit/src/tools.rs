@@ -97,7 +97,7 @@ impl Tool {
         Tool::new(What::Java { version, class: class.to_owned(), own: false })
     }
 
-    /// One of the Java clients in this crate's `java/`, by its class: `Produce` or `Dump`. They are
+    /// One of the Java clients in this crate's `java/`, by its class, such as `Produce`. They are
     /// compiled against the version's jars when they have changed.
     pub fn java_client(version: KafkaVersion, class: &str) -> Tool {
         Tool::new(What::Java { version, class: class.to_owned(), own: true })

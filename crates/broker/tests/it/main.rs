@@ -7,6 +7,7 @@ mod foreign;
 mod given_offsets;
 mod groups;
 mod internal_topics;
+mod mirrormaker;
 mod peer;
 mod security;
 mod transactions;
