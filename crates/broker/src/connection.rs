@@ -2,11 +2,12 @@
 //!
 //! Kafka answers one request of a connection before it looks at the next. So do we, but for
 //! produce requests: their batches are appended in order, and then they wait for the disk
-//! together.
+//! together. Who leaves while a fetch, a join or a sync waits is let go at once.
 //!
 //! On listeners with TLS or SASL nothing is served before it is known who asks (`sasl.rs`); that
 //! has a time limit, and its frames a low one.
 
+mod prefix;
 mod sasl;
 
 use std::future::poll_fn;
@@ -32,6 +33,7 @@ use crate::limits::{
     AUTHENTICATION_TIMEOUT, KEPT_FRAME_BYTES_MAX, PRODUCES_IN_FLIGHT_MAX, WRITE_BUFFER_BYTES,
 };
 use crate::security::{Principal, principal_of};
+use prefix::Prefix;
 use sasl::{Authenticated, Refused};
 
 /// Who is on the other side of a connection.
@@ -65,6 +67,8 @@ impl Peer {
 /// Why a connection ended before its client closed it.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
+    #[error("the client left")]
+    Left,
     #[error("{0}")]
     Socket(#[from] std::io::Error),
     #[error("{0}")]
@@ -88,6 +92,8 @@ struct Connection<R, W> {
     broker: Arc<Shared>,
     peer: Arc<Peer>,
     input: R,
+    /// Of the next request.
+    prefix: Prefix,
     /// For requests: used again when nothing refers to the one before any more.
     frames: BytesMut,
     output: BufWriter<W>,
@@ -114,6 +120,7 @@ pub(crate) async fn run(
     match ended {
         Ok(()) => {}
         Err(Ended::Refused(Refused::Left)) => tracing::debug!(%address, "left before it was known"),
+        Err(Ended::Left) => tracing::debug!(%address, "left while its request waited"),
         Err(Ended::Socket(error)) => tracing::debug!(%address, %error, "connection lost"),
         Err(error) => tracing::warn!(%address, "connection closed: {error}"),
     }
@@ -143,6 +150,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
             broker,
             peer: Arc::new(peer),
             input,
+            prefix: Prefix::default(),
             frames: BytesMut::new(),
             output: BufWriter::with_capacity(WRITE_BUFFER_BYTES, output),
             produces: FuturesOrdered::new(),
@@ -167,8 +175,6 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
         if self.has_sasl() {
             self.authenticate(None, deadline).await?;
         }
-        let mut prefix = [0; SIZE_BYTES];
-        let mut prefix_bytes = 0;
         loop {
             let room = self.produces.len() < PRODUCES_IN_FLIGHT_MAX;
             let muted_until = self.peer.muted_until();
@@ -179,19 +185,13 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
                 }
                 () = sleep_until(muted_until.unwrap_or_else(Instant::now)),
                     if muted_until.is_some() => {}
-                read = self.input.read(&mut prefix[prefix_bytes..]),
-                    if room && muted_until.is_none() =>
-                {
-                    let read = read?;
-                    if read == 0 {
+                is_there = self.prefix.fill(&mut self.input), if room && muted_until.is_none() => {
+                    if !is_there? {
                         return Ok(());
                     }
-                    prefix_bytes += read;
-                    if prefix_bytes == SIZE_BYTES {
-                        prefix_bytes = 0;
-                        let frame = self.read_frame(prefix, FRAME_BYTES_MAX).await?;
-                        self.take(frame).await?;
-                    }
+                    let prefix = self.prefix.take();
+                    let frame = self.read_frame(prefix, FRAME_BYTES_MAX).await?;
+                    self.take(frame).await?;
                 }
             }
         }
@@ -232,6 +232,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
             return self.authenticate(Some(whole), deadline).await;
         }
         if key == ApiKey::ApiVersions && !api::serves(key, header.request_api_version) {
+            self.settle().await?;
             let frame = api::unsupported_api_versions(header.correlation_id);
             return self.write(Some(frame.map_err(RequestFault::from)?)).await;
         }
@@ -256,8 +257,33 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
             return Ok(());
         }
         self.settle().await?;
-        // A client that leaves while its fetch waits is noticed when the answer is written.
-        self.write(answer.await?).await
+        let answer = match key {
+            ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup => {
+                self.unless_it_leaves(answer).await?
+            }
+            _ => answer.await?,
+        };
+        self.write(answer).await
+    }
+
+    /// Waits for an answer that may take long, and that nobody but the client needs: what its
+    /// request changes was changed before.
+    async fn unless_it_leaves(
+        &mut self,
+        mut answer: BoxFuture<'static, Answer>,
+    ) -> Result<Option<Vec<Bytes>>, Ended> {
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return Ok(answer?),
+                // Not more than that is read ahead.
+                is_there = self.prefix.fill(&mut self.input), if !self.prefix.is_full() => {
+                    if !is_there? {
+                        return Err(Ended::Left);
+                    }
+                }
+            }
+        }
     }
 
     /// Answers all produce requests that wait.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use farlog_wire::frame::{SIZE_BYTES, decode_request_header, encode_response};
+use farlog_wire::frame::{decode_request_header, encode_response};
 use farlog_wire::limits::FRAME_BYTES_BEFORE_AUTHENTICATION_MAX;
 use farlog_wire::messages::request_header::RequestHeader;
 use farlog_wire::messages::sasl_authenticate_request::SaslAuthenticateRequest;
@@ -17,7 +17,7 @@ use farlog_wire::messages::sasl_authenticate_response::SaslAuthenticateResponse;
 use farlog_wire::messages::sasl_handshake_request::SaslHandshakeRequest;
 use farlog_wire::messages::sasl_handshake_response::SaslHandshakeResponse;
 use farlog_wire::{ApiKey, ErrorCode, Message, Reader, Request};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Connection, Ended, Peer};
@@ -121,14 +121,10 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
     }
 
     async fn read_small_frame(&mut self) -> Result<Bytes, Ended> {
-        let mut prefix = [0; SIZE_BYTES];
-        let mut read = 0;
-        while read < SIZE_BYTES {
-            match self.input.read(&mut prefix[read..]).await? {
-                0 => return Err(Refused::Left.into()),
-                bytes => read += bytes,
-            }
+        if !self.prefix.fill(&mut self.input).await? {
+            return Err(Refused::Left.into());
         }
+        let prefix = self.prefix.take();
         self.read_frame(prefix, FRAME_BYTES_BEFORE_AUTHENTICATION_MAX).await
     }
 

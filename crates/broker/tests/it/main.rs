@@ -1,6 +1,7 @@
 //! The broker as its clients see it.
 
 mod clients;
+mod connections;
 mod differential;
 mod fixture;
 mod foreign;

@@ -113,6 +113,12 @@ impl Peer {
         Ok(())
     }
 
+    /// Says that nothing more will be said.
+    pub(crate) async fn leave(&mut self) {
+        let stream = self.stream.as_mut().expect("a connection");
+        stream.shutdown().await.expect("the broker listens");
+    }
+
     /// The next frame, without its size.
     pub(crate) async fn receive(&mut self) -> Result<Bytes, NoAnswer> {
         let stream = self.stream.as_mut().ok_or(NoAnswer::Closed)?;
