@@ -55,6 +55,9 @@ pub(crate) struct Arguments {
     /// How often to kill `farlog broker` under load, before that
     #[arg(long, default_value_t = 300)]
     broker_kills: u32,
+    /// Use this binary instead of building one
+    #[arg(long)]
+    farlog: Option<PathBuf>,
     /// Use the farlog that is built without optimisation
     #[arg(long)]
     debug: bool,
@@ -68,7 +71,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(kills) = arguments.buckets {
         return buckets::run(&directory, kills);
     }
-    let program = build(arguments.debug)?;
+    let program = match &arguments.farlog {
+        Some(farlog) => farlog.clone(),
+        None => build(arguments.debug)?,
+    };
     if let Some(release) = &arguments.old_brokers {
         return old_brokers::run_all(&program, &directory, arguments.seed, release);
     }

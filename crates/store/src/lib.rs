@@ -10,6 +10,7 @@
 //! stands between those who append and the one who writes, `recover` reads it all again at start.
 
 mod bucket;
+mod buffers;
 mod chance;
 mod disk_logs;
 mod error;

@@ -32,6 +32,13 @@ pub(crate) const SEGMENT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// larger: what a read that begins in their middle reads in vain.
 pub(crate) const BLOCK_BYTES: usize = 64 * 1024;
 
+/// Bytes of buffers for reads, kept for the next ones, and of one of them.
+pub(crate) const KEPT_BUFFERS_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub(crate) const KEPT_BUFFER_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Bytes of such a buffer are a multiple of this many; what is smaller is not kept.
+pub(crate) const BUFFER_STEP_BYTES: usize = 256 * 1024;
+
 /// Bytes of segments' indexes that are held in memory.
 pub(crate) const INDEX_CACHE_BYTES: usize = 4 * 1024 * 1024;
 

@@ -151,7 +151,7 @@ impl StoreOptions {
             log_bytes_max: 256 * 1024 * 1024,
             objects,
             segment_bytes: 16 * 1024 * 1024,
-            cache_bytes: 64 * 1024 * 1024,
+            cache_bytes: 32 * 1024 * 1024,
             bucket_patience: Duration::from_secs(10),
             waiting_bytes_max: 64 * 1024 * 1024,
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::buffers::Buffers;
 use crate::error::ReadError;
 use crate::extent::LogId;
 use crate::limits::READ_BYTES_MAX;
@@ -54,7 +55,9 @@ pub(crate) async fn read(
         let section = match planned {
             Plan::Memory(batches) => return Ok(joined(&batches)),
             Plan::Files(parts) => {
-                let reading = tokio::task::spawn_blocking(move || read_files(&parts, wanted));
+                let buffers = sections.buffers().clone();
+                let reading = move || read_files(&parts, &buffers, wanted);
+                let reading = tokio::task::spawn_blocking(reading);
                 return reading.await.map_err(|error| failed("the log's files", &error))?;
             }
             Plan::Section(section) => section,
@@ -99,33 +102,36 @@ fn plan(logs: &Logs, wanted: Wanted) -> Result<Plan, ReadError> {
     Ok(Plan::Files(parts))
 }
 
-fn read_files(parts: &[FilePart], wanted: Wanted) -> Result<Bytes, ReadError> {
+fn read_files(parts: &[FilePart], buffers: &Buffers, wanted: Wanted) -> Result<Bytes, ReadError> {
     let stretches = parts.iter().flat_map(|part| &part.stretches);
-    let bytes: usize = stretches.map(|stretch| stretch.bytes).sum();
-    let mut taken = BytesMut::with_capacity(bytes.min(wanted.bytes_max));
-    let mut buffer = Vec::new();
+    let mut buffer = buffers.take(stretches.map(|stretch| stretch.bytes).sum());
+    let mut taken_bytes = 0;
     for part in parts {
         for stretch in &part.stretches {
-            buffer.resize(stretch.bytes, 0);
+            // Less is taken than read: there is always room behind it.
+            let read = &mut buffer[taken_bytes..taken_bytes + stretch.bytes];
             let in_file = |error: io::Error| failed(&part.name.to_string(), &error);
-            part.file.read_exact_at(&mut buffer, stretch.position).map_err(in_file)?;
-            if !take(&buffer, part.name, stretch.position, wanted, &mut taken)? {
-                return Ok(taken.freeze());
+            part.file.read_exact_at(read, stretch.position).map_err(in_file)?;
+            let more = take(read, part.name, stretch.position, wanted, &mut taken_bytes)?;
+            if !more {
+                return Ok(buffer.freeze(..taken_bytes));
             }
         }
     }
-    Ok(taken.freeze())
+    Ok(buffer.freeze(..taken_bytes))
 }
 
-/// Takes the batches that are wanted out of a stretch; `false` when there are enough.
+/// Moves the batches that are wanted of a stretch to its front, and counts them; `false` when there
+/// are enough.
 fn take(
-    stretch: &[u8],
+    stretch: &mut [u8],
     name: FileName,
     position: u64,
     wanted: Wanted,
-    taken: &mut BytesMut,
+    taken_bytes: &mut usize,
 ) -> Result<bool, ReadError> {
     let mut at = 0;
+    let mut front = 0;
     while at < stretch.len() {
         let damaged = |why: &str| ReadError::Failed {
             what: format!("{name} at byte {}", position + at as u64),
@@ -140,14 +146,17 @@ fn take(
             return Err(damaged("a batch of another log"));
         }
         at += found.bytes;
+        let batch_bytes = bytes.len();
         if facts.next_offset <= wanted.offset {
             continue;
         }
-        let forced = wanted.at_least_one && taken.is_empty();
-        if taken.len() + bytes.len() > wanted.bytes_max && !forced {
+        let forced = wanted.at_least_one && *taken_bytes == 0;
+        if *taken_bytes + batch_bytes > wanted.bytes_max && !forced {
             return Ok(false);
         }
-        taken.extend_from_slice(bytes);
+        stretch.copy_within(at - batch_bytes..at, front);
+        front += batch_bytes;
+        *taken_bytes += batch_bytes;
     }
     Ok(true)
 }

@@ -1,10 +1,12 @@
 //! Reads of a log from segment objects.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use crate::buffers::Buffers;
 use crate::limits::{BLOCK_BYTES, INDEX_CACHE_BYTES};
 use crate::objects::{ObjectError, Objects};
 use crate::read::Wanted;
@@ -14,6 +16,7 @@ use crate::segment::section::{self, Block, ObjectName, Section};
 #[derive(Debug)]
 pub(crate) struct SectionReader {
     objects: Objects,
+    buffers: Buffers,
     indexes: Mutex<Indexes>,
 }
 
@@ -48,7 +51,16 @@ fn damaged(section: &Section, at: u64, why: &'static str) -> SectionError {
 
 impl SectionReader {
     pub(crate) fn new(objects: Objects) -> Self {
-        Self { objects, indexes: Mutex::default() }
+        Self { objects, buffers: Buffers::default(), indexes: Mutex::default() }
+    }
+
+    /// For whoever reads of the same logs elsewhere, too.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
+    async fn bytes(&self, object: ObjectName, range: Range<u64>) -> Result<Bytes, ObjectError> {
+        self.objects.segment_bytes(object, range, &self.buffers).await
     }
 
     /// The wanted batches, as far as they are in this section.
@@ -60,7 +72,7 @@ impl SectionReader {
         let size_bytes = section.facts.size_bytes;
         let (blocks, first, found) = if size_bytes <= BLOCK_BYTES as u64 {
             let end = section.position + size_bytes + u64::from(section.index_bytes);
-            let whole = self.objects.segment_bytes(section.object, section.position..end).await?;
+            let whole = self.bytes(section.object, section.position..end).await?;
             // As much as was asked for, or an error.
             let size_bytes = usize::try_from(size_bytes).unwrap_or(0).min(whole.len());
             let blocks = decoded(section, &whole.slice(size_bytes..))?;
@@ -71,7 +83,7 @@ impl SectionReader {
             let begin = blocks.get(range.start).map_or(0, |block| u64::from(block.position));
             let end = blocks.get(range.end).map_or(size_bytes, |block| u64::from(block.position));
             let in_object = section.position + begin..section.position + end;
-            let found = self.objects.segment_bytes(section.object, in_object).await?;
+            let found = self.bytes(section.object, in_object).await?;
             (blocks, range.start, found)
         };
         check(section, &blocks, first, &found)?;
@@ -86,7 +98,7 @@ impl SectionReader {
         }
         let begin = section.position + section.facts.size_bytes;
         let range = begin..begin + u64::from(section.index_bytes);
-        let bytes = self.objects.segment_bytes(section.object, range).await?;
+        let bytes = self.bytes(section.object, range).await?;
         let blocks = Arc::new(decoded(section, &bytes)?);
         self.lock().insert(place, &blocks);
         Ok(blocks)
