@@ -12,8 +12,7 @@ use farlog_wire::messages::sync_group_response::SyncGroupResponse;
 use super::classic::{
     Answer, ClassicGroup, Effects, Join, Now, Protocol, Sync, join_refused, sync_refused,
 };
-use super::record::Key;
-use super::{Groups, Inner, Kind, log};
+use super::{Groups, Inner, Kind};
 use crate::catalog::Catalog;
 use crate::settings::BrokerSettings;
 
@@ -207,29 +206,13 @@ impl Groups {
             Some((inner.waiting.remove(waiter)?, answer))
         });
         let waiting: Vec<_> = waiting.collect();
-        let Some(value) = value else {
-            inner.forget_if_unused(id);
-            for (sender, answer) in waiting {
-                // Who has gone away needs no answer.
-                let _gone = sender.send(answer);
+        match value {
+            Some(value) => self.persist(catalog, inner, (id, &value), now, waiting),
+            None => {
+                inner.answer(id, waiting);
+                inner.forget_if_unused(id);
             }
-            return Ok(outcome);
-        };
-        let key = Key::Classic { group: id.to_owned() };
-        let record = key.to_bytes().and_then(|key| Ok((key, Some(value.to_bytes()?))));
-        let written = record
-            .map_err(|error| log::unwritable(&error))
-            .and_then(|record| log::append(catalog, id, &[record], now.wall_ms));
-        tokio::spawn(async move {
-            let settled = match written {
-                Ok(written) => written.settle().await,
-                Err(code) => Err(code),
-            };
-            for (sender, answer) in waiting {
-                let answer = settled.map_or_else(|code| answer.failed(code), |()| answer.clone());
-                let _gone = sender.send(answer);
-            }
-        });
+        }
         Ok(outcome)
     }
 }
@@ -241,18 +224,6 @@ impl super::Group {
         match &mut self.kind {
             Kind::Classic(classic) => Ok(classic),
             Kind::Consumer(_) => Err(ErrorCode::UNKNOWN_MEMBER_ID),
-        }
-    }
-}
-
-impl Answer {
-    /// The answer when the group could not be written.
-    fn failed(&self, code: ErrorCode) -> Self {
-        match self {
-            Self::Join(waiter, response) => {
-                Self::Join(*waiter, join_refused(code, &response.member_id))
-            }
-            Self::Sync(waiter, _) => Self::Sync(*waiter, sync_refused(code)),
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod limits;
 mod log;
 mod modern;
 mod offsets;
+mod persist;
 mod record;
 mod replay;
 mod store;
@@ -19,7 +20,7 @@ mod subscription;
 mod timer;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use farlog_wire::ErrorCode;
 use tokio::sync::{Notify, oneshot};
@@ -37,20 +38,21 @@ pub(crate) use log::OFFSETS_TOPIC;
 pub(crate) use modern::ConsumerHeartbeatRequest;
 use offsets::Offsets;
 pub(crate) use offsets::{FetchedOffset, NewOffset};
+use persist::Writing;
 use record::{Key, OffsetValue};
 pub use replay::ReplayError;
 pub(crate) use timer::run;
 
-/// All groups of the cluster.
-#[derive(Debug)]
+/// All groups of the cluster; clones are the same.
+#[derive(Clone, Debug)]
 pub(crate) struct Groups {
     settings: BrokerSettings,
     clock: Clock,
     /// Where the clock of the deadlines begins.
     started: Instant,
-    inner: Mutex<Inner>,
+    inner: Arc<Mutex<Inner>>,
     /// Told when a deadline is earlier than the one that the timer waits for.
-    timer: Notify,
+    timer: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +60,9 @@ struct Inner {
     groups: BTreeMap<String, Group>,
     waiting: HashMap<Waiter, oneshot::Sender<Answer>>,
     last_waiter: u64,
+    /// Classic groups that the log does not have yet as they are.
+    writing: HashMap<String, Writing>,
+    last_write: u64,
     /// Offsets of open transactions, by partition of the topic and producer id, in the order in
     /// which they were committed.
     staged: HashMap<(i32, i64), Vec<Staged>>,
@@ -101,8 +106,8 @@ impl Groups {
             settings,
             clock,
             started: Instant::now(),
-            inner: Mutex::default(),
-            timer: Notify::new(),
+            inner: Arc::default(),
+            timer: Arc::default(),
         };
         groups.replay(catalog).await?;
         Ok(groups)

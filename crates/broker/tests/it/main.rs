@@ -13,3 +13,4 @@ mod peer;
 mod security;
 mod transactions;
 mod transactions_clients;
+mod unwritten_groups;

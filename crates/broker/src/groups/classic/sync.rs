@@ -100,6 +100,23 @@ impl ClassicGroup {
         }
     }
 
+    /// What was to be written of this generation was not: nobody has heard of it, and everybody
+    /// joins again, as in Kafka. What came later than it stays.
+    pub(in crate::groups) fn not_written(
+        &mut self,
+        generation: i32,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        if self.state != State::Stable || self.generation != generation {
+            return;
+        }
+        for member in self.members.values_mut() {
+            member.assignment = Bytes::new();
+        }
+        self.prepare_rebalance(now, effects);
+    }
+
     fn synced(&self, assignment: Bytes) -> SyncGroupResponse {
         SyncGroupResponse {
             protocol_type: self.protocol_type.clone(),

@@ -162,6 +162,30 @@ fn a_group_settles_when_all_have_joined_and_the_leader_has_assigned() {
 }
 
 #[test]
+fn a_generation_that_was_not_written_is_begun_again() {
+    let mut bench = Bench::of_two();
+    let generation = bench.group.generation;
+    let mut effects = Effects::default();
+    bench.group.not_written(generation - 1, bench.now, &mut effects);
+    assert_eq!(bench.group.state(), State::Stable, "the log has a later one");
+    bench.group.not_written(generation, bench.now, &mut effects);
+    bench.take(effects);
+    assert_eq!(bench.group.state(), State::PreparingRebalance);
+    assert!(bench.group.members().values().all(|member| member.assignment.is_empty()));
+    assert_eq!(bench.heartbeat("m1"), Err(ErrorCode::REBALANCE_IN_PROGRESS));
+    let (first, second) = (bench.join("m1"), bench.join("m2"));
+    for waiter in [first, second] {
+        assert_eq!(bench.joins[&waiter].generation_id, generation + 1);
+    }
+    // Who does not come is not waited for for ever.
+    let mut bench = Bench::of_two();
+    let mut effects = Effects::default();
+    bench.group.not_written(generation, bench.now, &mut effects);
+    bench.take(effects);
+    assert_eq!(bench.group.next_deadline_ms(), Some(bench.now.elapsed_ms + i64::from(SESSION_MS)));
+}
+
+#[test]
 fn the_protocol_is_one_that_all_know_and_most_like_best() {
     let mut bench = Bench::new(1_000);
     bench.join_as("", None, &["range", "sticky", "robin"]);
