@@ -1,6 +1,7 @@
 //! `farlog demo`: two embedded clusters in this process, a link between them over real connections,
-//! a live load, and the records as they arrive. Nothing else has to be installed.
+//! a live load, a consumer group, and the records as they arrive. Nothing else has to be installed.
 
+mod billing;
 mod follower;
 mod guide;
 mod load;
@@ -28,11 +29,13 @@ use crate::http::Listen;
 use crate::settings::surroundings::Process;
 use crate::settings::topology::Topology;
 use crate::settings::{self, LoadOptions};
+use billing::Billing;
 use guide::Guide;
 use load::Load;
 use tally::Tally;
 
-/// How long the link may take to mirror what is still on the way at the end.
+/// How long the link may take to mirror what is still on the way at the end, and the group to read
+/// it.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often to look whether it has.
@@ -94,6 +97,7 @@ pub async fn run(
     let load = Load::new(producer, options.records_per_second, tally.clone());
     let load = tokio::spawn(load.run(closed));
     let mut followers = follower::follow(&to, &tally);
+    let billing = Billing::start(&from, &tally).await?;
     let guide = Guide {
         settings: &file.path,
         farlog: &std::env::current_exe().unwrap_or_else(|_| PathBuf::from("farlog")),
@@ -103,11 +107,13 @@ pub async fn run(
     };
     say(&format!("{guide}ready in {} ms\n", begun.elapsed().as_millis()))?;
 
-    let ended = watch_it(options, &tally, &mut signals).await;
+    let ended = watch_it(options, &tally, &billing, &mut signals).await;
     closing.send_replace(true);
     load.await.map_err(DemoError::doing("the load failed"))??;
     ended?;
-    let drained = drain(&tally).await;
+    let drained = drain(&tally, &billing).await;
+    let committed = billing.committed().await?;
+    billing.leave().await;
     followers.abort_all();
     while followers.join_next().await.is_some() {}
     // A link that has ended by itself is told by its exit.
@@ -115,7 +121,7 @@ pub async fn run(
     let exit = mirroring.await.map_err(DemoError::doing("the link failed"))?;
     stop(source).await?;
     stop(target).await?;
-    say(&format!("\n{}\n", tally.summary()))?;
+    say(&format!("\n{}\n", tally.summary(committed)))?;
     drained?;
     Ok(exit)
 }
@@ -137,6 +143,7 @@ fn app_options(topology: Topology) -> AppOptions {
 async fn watch_it(
     options: DemoOptions,
     tally: &Tally,
+    billing: &Billing,
     signals: &mut mpsc::Receiver<StopSignal>,
 ) -> Result<(), DemoError> {
     let start = Instant::now();
@@ -153,7 +160,8 @@ async fn watch_it(
         if let Some(failure) = tally.failure() {
             return Err(failure);
         }
-        say(&format!("{}\n", tally.line(start.elapsed())))?;
+        let committed = billing.committed().await?;
+        say(&format!("{}\n", tally.line(start.elapsed(), committed)))?;
     }
 }
 
@@ -164,15 +172,15 @@ async fn until(end: Option<Instant>) {
     }
 }
 
-/// Waits until the mirror holds all that was produced.
-async fn drain(tally: &Tally) -> Result<(), DemoError> {
+/// Waits until the mirror holds all that was produced, and the group has read all of it.
+async fn drain(tally: &Tally, billing: &Billing) -> Result<(), DemoError> {
     let deadline = Instant::now() + DRAIN_PATIENCE;
-    while !tally.is_level() {
+    while !tally.is_level(billing.committed().await?) {
         if let Some(failure) = tally.failure() {
             return Err(failure);
         }
         if Instant::now() >= deadline {
-            let what = format!("the mirror was not level within {DRAIN_PATIENCE:?}");
+            let what = format!("mirror and group were not level within {DRAIN_PATIENCE:?}");
             return Err(DemoError::new(what));
         }
         sleep(LOOK).await;

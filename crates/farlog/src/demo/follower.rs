@@ -66,15 +66,10 @@ async fn consume(
     }
 }
 
-/// No record may be missing, none may come twice, and none out of order.
 fn check(partition: &TopicPartition, record: &Record<'_>, number: u64) -> Result<(), DemoError> {
     let event: Event = serde_json::from_slice(record.value.unwrap_or_default())
         .map_err(DemoError::doing(format!("{partition}@{}", record.offset)))?;
-    if event.number == number {
-        return Ok(());
-    }
-    let found = event.number;
-    Err(DemoError::new(format!("{partition}: record {found} where {number} belongs")))
+    event.belongs_at(partition, number)
 }
 
 fn sample(partition: &TopicPartition, record: &Record<'_>) -> Sample {

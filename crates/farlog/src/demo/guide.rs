@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use super::billing::GROUP;
+
 /// Where everything is.
 pub(super) struct Guide<'a> {
     pub(super) settings: &'a Path,
@@ -19,13 +21,19 @@ impl fmt::Display for Guide<'_> {
         writeln!(
             out,
             "\nTwo clusters in this process: us-east at {source}, eu-west at {target}.\n\
-             Farlog mirrors orders, payments and shop.* from one to the other."
+             Farlog mirrors orders, payments and shop.* from one to the other; the consumer group\n\
+             {GROUP} reads them at us-east meanwhile."
         )?;
         writeln!(out, "Try in another terminal, while the load goes on:")?;
         writeln!(out, "  the settings         cat {settings}")?;
         writeln!(out, "  the plan             {farlog} plan {settings}")?;
         writeln!(out, "  states of the link   {farlog} status {settings}")?;
         writeln!(out, "  replication lag      {farlog} lag {settings}")?;
+        writeln!(
+            out,
+            "  the group's offsets  kafka-consumer-groups.sh --bootstrap-server {source} \
+             --describe --group {GROUP}"
+        )?;
         writeln!(out, "  its metrics          curl http://{metrics}/metrics")?;
         writeln!(out, "  read the mirror      kcat -b {target} -C -t orders -o -5")?;
         writeln!(out, "  add to the source    echo hello | kcat -b {source} -P -t shop.hello")?;

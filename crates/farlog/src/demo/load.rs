@@ -25,6 +25,21 @@ pub(super) struct Event {
     cents: u64,
 }
 
+impl Event {
+    /// No record may be missing, none may come twice, and none out of order.
+    pub(super) fn belongs_at(
+        &self,
+        partition: &TopicPartition,
+        number: u64,
+    ) -> Result<(), DemoError> {
+        if self.number == number {
+            return Ok(());
+        }
+        let found = self.number;
+        Err(DemoError::new(format!("{partition}: record {found} where {number} belongs")))
+    }
+}
+
 /// Produces to every topic of the shop.
 #[derive(Debug)]
 pub(super) struct Load {

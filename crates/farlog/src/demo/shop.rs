@@ -17,6 +17,11 @@ pub(super) fn partitions() -> impl Iterator<Item = (Arc<str>, i32)> {
     TOPICS.into_iter().flat_map(|topic| (0..PARTITIONS).map(move |index| (topic.into(), index)))
 }
 
+/// Whether a topic is one of the shop's.
+pub(super) fn has(topic: &str) -> bool {
+    TOPICS.contains(&topic)
+}
+
 /// The `farlog.yaml`.
 pub(super) fn settings(source: &str, target: &str) -> String {
     format!(

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::DemoError;
+use super::billing::GROUP;
 
 /// Ages that are told apart; anything older counts as the oldest.
 const AGE_MS_MAX: usize = 60_000;
@@ -71,14 +72,14 @@ impl Tally {
         self.lock().failure.clone().map(DemoError::new)
     }
 
-    /// Whether all that was produced has arrived.
-    pub(super) fn is_level(&self) -> bool {
+    /// Whether all that was produced has arrived, and the group has `committed` all of it.
+    pub(super) fn is_level(&self, committed: u64) -> bool {
         let counts = self.lock();
-        counts.mirrored == counts.produced
+        counts.mirrored == counts.produced && committed == counts.produced
     }
 
-    /// The line for a moment of the demo.
-    pub(super) fn line(&self, elapsed: Duration) -> String {
+    /// The line for a moment of the demo, at which the group has `committed` so many records.
+    pub(super) fn line(&self, elapsed: Duration, committed: u64) -> String {
         let mut counts = self.lock();
         let seconds = (elapsed.saturating_sub(counts.last_line)).as_secs_f64();
         let rate = (counts.mirrored - counts.mirrored_at_last_line) as f64 / seconds.max(0.001);
@@ -87,28 +88,33 @@ impl Tally {
         let (produced, mirrored) = (counts.produced, counts.mirrored);
         // A record may be consumed before its producer hears of it.
         let lag = produced.saturating_sub(mirrored);
+        let behind = produced.saturating_sub(committed);
         let latest = match &counts.latest {
             Some(Sample { place, age_ms, value }) => format!("{place} after {age_ms} ms: {value}"),
             None => "nothing has arrived yet".to_owned(),
         };
         format!(
             "{:4} s  produced {produced:7}  mirrored {mirrored:7}  {rate:5.0}/s  \
-             lag {lag:5}  {latest}",
+             lag {lag:5}  {GROUP} at {committed:7}  lag {behind:5}  {latest}",
             elapsed.as_secs(),
         )
     }
 
-    /// What it all came to.
-    pub(super) fn summary(&self) -> String {
+    /// What it all came to, of which the group has `committed` so many.
+    pub(super) fn summary(&self, committed: u64) -> String {
         let counts = self.lock();
         let (produced, mirrored) = (counts.produced, counts.mirrored);
         match (counts.percentile(0.5), counts.percentile(0.99)) {
-            _ if counts.failure.is_some() || produced != mirrored => {
-                format!("{produced} records produced, {mirrored} mirrored")
+            _ if counts.failure.is_some() || produced != mirrored || produced != committed => {
+                format!(
+                    "{produced} records produced, {mirrored} mirrored, {committed} committed by \
+                     {GROUP}"
+                )
             }
             (Some(half), Some(most)) => format!(
                 "{produced} records produced, {mirrored} mirrored: none lost, none twice, none out \
-                 of order; half of them within {half} ms, 99 % within {most} ms"
+                 of order; half of them within {half} ms, 99 % within {most} ms; {GROUP} has \
+                 committed them all"
             ),
             _ => "no records were produced".to_owned(),
         }
@@ -143,35 +149,40 @@ mod tests {
     #[test]
     fn a_line_tells_rate_lag_and_the_latest_record() {
         let tally = Tally::new();
-        assert!(tally.line(Duration::ZERO).ends_with("nothing has arrived yet"));
+        assert!(tally.line(Duration::ZERO, 0).ends_with("nothing has arrived yet"));
         tally.produced(300);
         for _ in 0..200 {
             tally.mirrored(sample(3));
         }
-        let line = tally.line(Duration::from_secs(2));
+        let line = tally.line(Duration::from_secs(2), 250);
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(
             words,
-            "2 s produced 300 mirrored 200 100/s lag 100 orders-0@7 after 3 ms: {}"
+            "2 s produced 300 mirrored 200 100/s lag 100 billing at 250 lag 50 orders-0@7 after 3 \
+             ms: {}"
                 .split(' ')
                 .collect::<Vec<_>>()
         );
-        assert!(!tally.is_level());
-        assert_eq!(tally.summary(), "300 records produced, 200 mirrored");
+        assert!(!tally.is_level(300));
+        let summary = tally.summary(250);
+        assert_eq!(summary, "300 records produced, 200 mirrored, 250 committed by billing");
     }
 
     #[test]
     fn the_summary_promises_only_what_was_seen() {
         let tally = Tally::new();
-        assert_eq!(tally.summary(), "no records were produced");
+        assert_eq!(tally.summary(0), "no records were produced");
         tally.produced(100);
         for age_ms in 1..=100 {
             tally.mirrored(sample(age_ms));
         }
-        assert!(tally.is_level());
-        let summary = tally.summary();
-        assert!(summary.ends_with("half of them within 50 ms, 99 % within 99 ms"), "{summary}");
+        assert!(tally.is_level(100) && !tally.is_level(99));
+        let summary = tally.summary(100);
+        let end = "half of them within 50 ms, 99 % within 99 ms; billing has committed them all";
+        assert!(summary.ends_with(end), "{summary}");
+        let behind = "100 records produced, 100 mirrored, 99 committed by billing";
+        assert_eq!(tally.summary(99), behind);
         tally.failed(&DemoError::new("record 3 where 2 belongs"));
-        assert_eq!(tally.summary(), "100 records produced, 100 mirrored");
+        assert!(tally.summary(100).starts_with("100 records produced, 100 mirrored, 100"));
     }
 }
