@@ -6,6 +6,7 @@
 
 mod by_leader;
 mod configs;
+mod group_offsets;
 mod groups;
 mod offsets;
 mod producers;
@@ -14,6 +15,7 @@ mod topics;
 pub use configs::{
     ConfigChange, ConfigEntry, ConfigOperation, ConfigResource, ConfigSource, ResourceType,
 };
+pub use group_offsets::CommittedOffset;
 pub use groups::{GroupDescription, GroupListing, GroupMemberDescription};
 pub use offsets::{EpochEnd, IsolationLevel, ListedOffset, OffsetSpec};
 pub use producers::{ActiveProducer, AllocatedProducerId};

@@ -7,6 +7,7 @@ pub mod broker;
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod groups;
 pub mod lag;
 pub mod logging;
 pub mod plan;
@@ -61,6 +62,8 @@ pub enum Command {
     /// so long that it may be more by now; `?` that it was never known.
     #[command(after_help = Outcome::help())]
     Lag(lag::LagArguments),
+    /// Consumer groups: where they stand, and where they would go on in another cluster.
+    Groups(groups::GroupsArguments),
     /// A Kafka-compatible broker in one process: for trying things out, for tests, for small
     /// clusters.
     ///
@@ -108,6 +111,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Command::Plan(plan) => plan::run(plan, &mut data),
         Command::Status(status) => status::run(status, &mut data),
         Command::Lag(lag) => lag::run(lag, &mut data),
+        Command::Groups(groups) => groups::run(groups, &mut data),
         Command::Broker(broker) => broker::run(broker),
         Command::Bench(bench) => bench::run(bench, &mut data),
         Command::Check(check) => check::run(check, &mut data, &mut talk),

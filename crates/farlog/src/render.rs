@@ -1,5 +1,6 @@
 //! What is printed for people and scripts: tables that are readable without colour, JSON and YAML.
 
+pub mod groups;
 pub mod pace;
 pub mod plan;
 pub mod quantity;
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub use tables::{eta_text, lag_table, lag_text, status_table};
 
+use groups::GroupView;
 use plan::PlanView;
 use view::StatusView;
 
@@ -65,6 +67,17 @@ pub fn plan(view: &PlanView, format: OutputFormat) -> String {
         OutputFormat::Json => json(view),
         OutputFormat::Yaml => yaml(view),
         OutputFormat::Table | OutputFormat::Wide => plan::text(view, format == OutputFormat::Wide),
+    }
+}
+
+/// What `farlog groups describe` prints.
+pub fn group(view: &GroupView, format: OutputFormat) -> String {
+    match format {
+        OutputFormat::Json => json(view),
+        OutputFormat::Yaml => yaml(view),
+        OutputFormat::Table | OutputFormat::Wide => {
+            groups::text(view, format == OutputFormat::Wide)
+        }
     }
 }
 

@@ -3,16 +3,18 @@
 //! A mirror partition is a deterministic function of its source partition, and every batch is
 //! appended by compare-and-swap on the sequence of a producer id that the link chose, so that no
 //! record is mirrored twice or not at all. This crate knows nothing of runbooks, HTTP or people.
-//! Its pure parts (`identity`, `position`, `pipeline`, `plan`, `topics`) take values and return
-//! values. Start reading at `link`, then `partition`.
+//! Its pure parts (`identity`, `offsets`, `position`, `pipeline`, `plan`, `topics`) take values and
+//! return values. Start reading at `link`, then `partition`.
 
 mod apply;
 mod backoff;
 pub mod clock;
+pub mod groups;
 pub mod identity;
 pub mod limits;
 mod link;
 mod observe;
+pub mod offsets;
 pub mod options;
 mod ownership;
 mod partition;

@@ -197,3 +197,5 @@ pub fn check_tail(last: &BatchHeader, producer_id: i64) -> Result<(), Foreign> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::histories;

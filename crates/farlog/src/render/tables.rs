@@ -206,23 +206,23 @@ fn unknown() -> String {
     UNKNOWN.to_owned()
 }
 
-struct Column {
+pub(super) struct Column {
     title: &'static str,
     alignment: CellAlignment,
 }
 
 impl Column {
-    fn left(title: &'static str) -> Self {
+    pub(super) fn left(title: &'static str) -> Self {
         Self { title, alignment: CellAlignment::Left }
     }
 
-    fn right(title: &'static str) -> Self {
+    pub(super) fn right(title: &'static str) -> Self {
         Self { title, alignment: CellAlignment::Right }
     }
 }
 
 /// Columns two spaces apart and never wrapped, so that lines can be searched and cut.
-fn table(header: &[Column], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn table(header: &[Column], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);

@@ -1,6 +1,6 @@
 //! Recovery by example and by random histories; `tests/it` recovers from real logs.
 
-mod histories;
+pub(crate) mod histories;
 
 use std::collections::BTreeMap;
 

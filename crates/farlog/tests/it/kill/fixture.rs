@@ -93,6 +93,11 @@ impl History {
         format!("{}{name}", self.prefix)
     }
 
+    /// The settings file of its link.
+    pub(super) fn file(&self) -> std::path::PathBuf {
+        self.scratch.join("farlog.yaml")
+    }
+
     /// A generator for topics of these kinds; with records two days old if `age_ms` says so.
     pub(super) async fn generator(
         &self,

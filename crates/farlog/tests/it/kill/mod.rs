@@ -4,4 +4,5 @@
 mod events;
 pub(crate) mod fixture;
 mod hazards;
+mod positions;
 mod random;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{Candidate, claim, resume_compacted};
 use crate::position::{Position, candidates};
-use crate::state::{Entry, Fact, Journal, MirrorId, Run, StateKey, StateValue};
+use crate::state::{Entry, Fact, Journal, MirrorFacts, MirrorId, Run, StateKey, StateValue};
 use farlog_wire::primitives::Uuid;
 use farlog_wire::records::BatchHeader;
 
@@ -53,13 +53,15 @@ impl Batch {
     }
 }
 
-struct World {
+pub(crate) struct World {
     random: Random,
     /// Leader epoch of each source record; `None` once the cleaner has removed it.
     source: Vec<Option<i32>>,
     epoch: i32,
     mirror: Vec<Batch>,
     log_end: i64,
+    /// Source offset of each record that was ever mirrored.
+    content: Vec<i64>,
     /// Source offset behind the last record mirrored, and its epoch.
     truth: (i64, i32),
     journal: Journal,
@@ -86,7 +88,7 @@ fn id() -> MirrorId {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut journal = Journal::new(usize::MAX);
         let start = Fact { target_offset: 0, source_offset: 0, source_leader_epoch: -1, turn: 0 };
         journal.set(StateKey::Start(id()), Some(StateValue::Fact(start)));
@@ -96,6 +98,7 @@ impl World {
             epoch: 0,
             mirror: Vec::new(),
             log_end: 0,
+            content: Vec::new(),
             truth: (0, -1),
             journal,
             late: None,
@@ -135,6 +138,7 @@ impl World {
 
     fn land(&mut self, batch: Batch) {
         self.log_end = batch.end();
+        self.content.extend(batch.content.iter().map(|(offset, _)| offset));
         let &(offset, epoch) = batch.content.last().unwrap();
         self.truth = (offset + 1, epoch);
         self.mirror.push(batch);
@@ -153,7 +157,7 @@ impl World {
 
     fn recover(&self) -> Position {
         let headers: Vec<BatchHeader> = self.mirror.iter().map(Batch::header).collect();
-        let facts = self.journal.facts(&id());
+        let facts = self.facts();
         assert!(candidates(&facts, self.log_end).iter().any(|c| matches!(c, Candidate::Fact(_))));
         resume_compacted(&facts, self.log_end, &headers)
     }
@@ -193,12 +197,12 @@ impl World {
         Some((batch, (!continues).then_some(entry)))
     }
 
-    /// One reading of the position and what is mirrored from there.
-    fn turn(&mut self, generation: i32) -> Result<Ended, TestCaseError> {
+    /// Reads the position, which must be the true one, and writes down that a turn begins there.
+    pub(crate) fn begin_turn(&mut self, generation: i32) -> Result<(Position, u32), TestCaseError> {
         let position = self.recover();
         prop_assert_eq!((position.source_offset, position.source_leader_epoch), self.truth);
         prop_assert_eq!(position.target_offset, self.log_end);
-        let turn = self.journal.facts(&id()).turn() + 1;
+        let turn = self.facts().turn() + 1;
         let began = Fact {
             target_offset: position.target_offset,
             source_offset: position.source_offset,
@@ -207,6 +211,12 @@ impl World {
         };
         let key = StateKey::Turn { mirror: id(), turn, claim: claim(generation) };
         self.journal.set(key, Some(StateValue::Fact(began)));
+        Ok((position, turn))
+    }
+
+    /// One reading of the position and what is mirrored from there.
+    fn turn(&mut self, generation: i32) -> Result<Ended, TestCaseError> {
+        let (position, turn) = self.begin_turn(generation)?;
         if self.random.one_in(3) && self.arrives_late() {
             return Ok(Ended::Doubt);
         }
@@ -236,6 +246,38 @@ impl World {
         }
         Ok(Ended::Died)
     }
+
+    /// So many instances, one after the other.
+    pub(crate) fn live(&mut self, instances: i32) -> Result<(), TestCaseError> {
+        for generation in 0..instances {
+            self.life_goes_on();
+            while self.turn(generation)? == Ended::Doubt {
+                self.life_goes_on();
+            }
+            if self.random.one_in(3) {
+                self.arrives_late();
+            }
+        }
+        Ok(())
+    }
+
+    /// What the state topic says.
+    pub(crate) fn facts(&self) -> MirrorFacts {
+        self.journal.facts(&id())
+    }
+
+    /// Source offset of each record that was ever mirrored.
+    pub(crate) fn content(&self) -> &[i64] {
+        &self.content
+    }
+
+    pub(crate) fn log_end(&self) -> i64 {
+        self.log_end
+    }
+
+    pub(crate) fn source_end(&self) -> i64 {
+        self.source.len() as i64
+    }
 }
 
 proptest! {
@@ -247,15 +289,6 @@ proptest! {
 
     #[test]
     fn the_position_read_is_the_true_one(seed: u64) {
-        let mut world = World::new(seed);
-        for generation in 0..12 {
-            world.life_goes_on();
-            while world.turn(generation)? == Ended::Doubt {
-                world.life_goes_on();
-            }
-            if world.random.one_in(3) {
-                world.arrives_late();
-            }
-        }
+        World::new(seed).live(12)?;
     }
 }
