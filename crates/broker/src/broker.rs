@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::groups::{Groups, ReplayError};
 use crate::listener::{ListenerOptions, SecurityProtocol};
 use crate::options::{BrokerOptions, HostPort};
+use crate::request_memory::RequestMemory;
 use crate::security::quota::Rates;
 use crate::security::{
     AuthorizerOptions, SaslMechanism, TlsServer, TlsServerError, TokenOptions, Users,
@@ -78,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) authorizer: Option<AuthorizerOptions>,
     /// Of clients that have quotas.
     pub(crate) rates: Rates,
+    /// Of all connections.
+    pub(crate) request_memory: RequestMemory,
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
     pub(crate) settings: BrokerSettings,
@@ -151,6 +154,7 @@ impl Broker {
             tokens: options.security.tokens,
             authorizer: options.security.authorizer,
             rates: Rates::default(),
+            request_memory: RequestMemory::new(options.settings.queued_max_request_bytes),
             auto_create_topics: options.auto_create_topics,
             default_partitions: options.default_partitions,
             settings: options.settings,

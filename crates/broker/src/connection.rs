@@ -7,7 +7,7 @@
 //! On listeners with TLS or SASL nothing is served before it is known who asks (`sasl.rs`); that
 //! has a time limit, and its frames a low one.
 
-mod prefix;
+mod incoming;
 mod sasl;
 
 use std::future::poll_fn;
@@ -16,24 +16,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use farlog_wire::ApiKey;
-use farlog_wire::frame::{SIZE_BYTES, decode_request_header, size_of_frame};
+use farlog_wire::frame::decode_request_header;
 use farlog_wire::limits::FRAME_BYTES_MAX;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::api::{self, RequestContext, RequestFault};
 use crate::broker::Shared;
 use crate::limits::{
-    AUTHENTICATION_TIMEOUT, KEPT_FRAME_BYTES_MAX, PRODUCES_IN_FLIGHT_MAX, WRITE_BUFFER_BYTES,
+    ACKNOWLEDGEMENT_TIMEOUT, AUTHENTICATION_TIMEOUT, FRAME_PROGRESS_INTERVAL,
+    PRODUCES_IN_FLIGHT_MAX, WRITE_BUFFER_BYTES,
 };
+use crate::request_memory::RequestPlace;
 use crate::security::{Principal, principal_of};
-use prefix::Prefix;
+use incoming::Incoming;
 use sasl::{Authenticated, Refused};
 
 /// Who is on the other side of a connection.
@@ -69,6 +72,13 @@ impl Peer {
 enum Ended {
     #[error("the client left")]
     Left,
+    #[error(
+        "a request did not go on arriving in {FRAME_PROGRESS_INTERVAL:?}, and others waited for \
+         its place"
+    )]
+    Stalled,
+    #[error("acknowledgements were not read in {ACKNOWLEDGEMENT_TIMEOUT:?}")]
+    Unread,
     #[error("{0}")]
     Socket(#[from] std::io::Error),
     #[error("{0}")]
@@ -91,11 +101,7 @@ type Answer = Result<Option<Vec<Bytes>>, RequestFault>;
 struct Connection<R, W> {
     broker: Arc<Shared>,
     peer: Arc<Peer>,
-    input: R,
-    /// Of the next request.
-    prefix: Prefix,
-    /// For requests: used again when nothing refers to the one before any more.
-    frames: BytesMut,
+    incoming: Incoming<R>,
     output: BufWriter<W>,
     produces: FuturesOrdered<BoxFuture<'static, Answer>>,
     authenticated: Authenticated,
@@ -149,9 +155,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
         Self {
             broker,
             peer: Arc::new(peer),
-            input,
-            prefix: Prefix::default(),
-            frames: BytesMut::new(),
+            incoming: Incoming::new(input),
             output: BufWriter::with_capacity(WRITE_BUFFER_BYTES, output),
             produces: FuturesOrdered::new(),
             authenticated: Authenticated::default(),
@@ -160,9 +164,16 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
 
     async fn serve(mut self, deadline: Instant) -> Result<(), Ended> {
         let served = self.serve_requests(deadline).await;
+        // Nobody else must wait for what comes now.
+        self.incoming.give_up();
+        self.produces = FuturesOrdered::new();
         // What was said last must arrive, and TLS has an end of its own. Who is gone is gone.
-        if let Err(error) = self.output.shutdown().await {
-            tracing::trace!(address = %self.peer.address, %error, "cannot end the connection");
+        match timeout(ACKNOWLEDGEMENT_TIMEOUT, self.output.shutdown()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::trace!(address = %self.peer.address, %error, "cannot end the connection");
+            }
+            Err(_) => tracing::trace!(address = %self.peer.address, "the client does not read"),
         }
         served
     }
@@ -181,44 +192,21 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
             tokio::select! {
                 biased;
                 Some(answer) = self.produces.next(), if !self.produces.is_empty() => {
-                    self.write(answer?).await?;
+                    self.acknowledge(answer?).await?;
                 }
                 () = sleep_until(muted_until.unwrap_or_else(Instant::now)),
                     if muted_until.is_some() => {}
-                is_there = self.prefix.fill(&mut self.input), if room && muted_until.is_none() => {
-                    if !is_there? {
-                        return Ok(());
-                    }
-                    let prefix = self.prefix.take();
-                    let frame = self.read_frame(prefix, FRAME_BYTES_MAX).await?;
-                    self.take(frame).await?;
+                next = self.incoming.next(&self.broker.request_memory, FRAME_BYTES_MAX),
+                    if !self.incoming.is_idle() || (room && muted_until.is_none()) =>
+                {
+                    let Some((frame, place)) = next? else { return Ok(()) };
+                    self.take(frame, place).await?;
                 }
             }
         }
     }
 
-    async fn read_frame(
-        &mut self,
-        prefix: [u8; SIZE_BYTES],
-        frame_bytes_max: usize,
-    ) -> Result<Bytes, Ended> {
-        let size = size_of_frame(prefix, frame_bytes_max)?;
-        let frame = &mut self.frames;
-        // Grows with what arrives, not with what is announced.
-        while frame.len() < size {
-            frame.reserve((size - frame.len()).min(WRITE_BUFFER_BYTES.max(frame.len())));
-            let wanted = (size - frame.len()) as u64;
-            if (&mut self.input).take(wanted).read_buf(frame).await? == 0 {
-                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
-            }
-        }
-        if size > KEPT_FRAME_BYTES_MAX {
-            return Ok(std::mem::take(frame).freeze());
-        }
-        Ok(frame.split().freeze())
-    }
-
-    async fn take(&mut self, frame: Bytes) -> Result<(), Ended> {
+    async fn take(&mut self, frame: Bytes, place: RequestPlace) -> Result<(), Ended> {
         let request_bytes = frame.len();
         let whole = self.has_sasl().then(|| frame.clone());
         let (header, body) =
@@ -227,11 +215,13 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
         if let Some(whole) = whole
             && self.must_authenticate(key)?
         {
+            drop(place);
             self.settle().await?;
             let deadline = Instant::now() + AUTHENTICATION_TIMEOUT;
             return self.authenticate(Some(whole), deadline).await;
         }
         if key == ApiKey::ApiVersions && !api::serves(key, header.request_api_version) {
+            drop(place);
             self.settle().await?;
             let frame = api::unsupported_api_versions(header.correlation_id);
             return self.write(Some(frame.map_err(RequestFault::from)?)).await;
@@ -249,16 +239,22 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
             // What cannot be written yet waits in its sender's buffers, not in ours.
             self.broker.catalog.room().await;
             // The first poll appends; what remains is to wait.
-            let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
-            self.produces.push_back(match first {
+            self.produces.push_back(match begin(&mut answer).await {
                 Poll::Ready(ready) => Box::pin(std::future::ready(ready)),
-                Poll::Pending => answer,
+                Poll::Pending => Box::pin(answer.map(|answer| {
+                    drop(place);
+                    answer
+                })),
             });
             return Ok(());
         }
         self.settle().await?;
-        let answer = match key {
-            ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup => {
+        let begun = begin(&mut answer).await;
+        // What it waits for now may be another request, which needs a place.
+        drop(place);
+        let answer = match (begun, key) {
+            (Poll::Ready(answer), _) => answer?,
+            (_, ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup) => {
                 self.unless_it_leaves(answer).await?
             }
             _ => answer.await?,
@@ -277,7 +273,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
                 biased;
                 answer = &mut answer => return Ok(answer?),
                 // Not more than that is read ahead.
-                is_there = self.prefix.fill(&mut self.input), if !self.prefix.is_full() => {
+                is_there = self.incoming.read_size(), if !self.incoming.has_size() => {
                     if !is_there? {
                         return Err(Ended::Left);
                     }
@@ -289,9 +285,16 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
     /// Answers all produce requests that wait.
     async fn settle(&mut self) -> Result<(), Ended> {
         while let Some(earlier) = self.produces.next().await {
-            self.write(earlier?).await?;
+            self.acknowledge(earlier?).await?;
         }
         Ok(())
+    }
+
+    /// Answers a produce request. The next request may have its place meanwhile, and must not keep
+    /// it from others because its client does not read.
+    async fn acknowledge(&mut self, answer: Option<Vec<Bytes>>) -> Result<(), Ended> {
+        let written = timeout(ACKNOWLEDGEMENT_TIMEOUT, self.write(answer)).await;
+        written.map_err(|_| Ended::Unread)?
     }
 
     async fn write(&mut self, answer: Option<Vec<Bytes>>) -> Result<(), Ended> {
@@ -303,4 +306,9 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
         }
         Ok(())
     }
+}
+
+/// Polls an answer once: what its request changes is changed then.
+async fn begin(answer: &mut BoxFuture<'static, Answer>) -> Poll<Answer> {
+    poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await
 }

@@ -24,6 +24,7 @@ mod maintenance;
 mod name_pattern;
 mod options;
 mod partition;
+mod request_memory;
 mod security;
 mod server;
 mod settings;

@@ -18,6 +18,18 @@ pub(crate) const SHARED_FIELD_BYTES_MIN: usize = 64 * 1024;
 /// request needs is given back.
 pub(crate) const KEPT_FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// How often it is looked whether a request that has its place in memory goes on arriving, if
+/// others wait for one.
+pub(crate) const FRAME_PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Bytes of a request that must have arrived since the last look then; else its connection is
+/// closed.
+pub(crate) const FRAME_PROGRESS_BYTES_MIN: usize = 64 * 1024;
+
+/// How long a client may leave the answers to its produce requests unread, once there is no room
+/// for more of them between it and us.
+pub(crate) const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// From a connection's first byte to its proof of who it is: TLS and SASL together.
 pub(crate) const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(10);
 

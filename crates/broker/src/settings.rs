@@ -119,6 +119,9 @@ settings! {
     /// How long a producer that appends nothing is remembered, in milliseconds, counted from its
     /// last append.
     producer_id_expiration_ms = "producer.id.expiration.ms", 86_400_000, 1..=i64::MAX;
+    /// Bytes that the requests of all connections may have together; who finds no room waits. -1
+    /// for any number, as Kafka has it unless it is told otherwise.
+    queued_max_request_bytes = "queued.max.request.bytes", 268_435_456, -1..=i64::MAX;
     /// How far the clocks of those who issue tokens (OAUTHBEARER) may be from ours, in seconds.
     sasl_oauthbearer_clock_skew_seconds =
         "sasl.oauthbearer.clock.skew.seconds", 30, 0..=86_400;

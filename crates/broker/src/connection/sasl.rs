@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{Connection, Ended, Peer};
 use crate::api::{self, RequestContext, RequestFault};
 use crate::limits::{FAILED_AUTHENTICATION_DELAY, REAUTHENTICATION_INTERVAL_MIN};
+use crate::request_memory::RequestMemory;
 use crate::security::oauth::TokenTime;
 use crate::security::sasl::{Credentials, Known, SaslExchange, SaslFailure, SaslProgress};
 use crate::security::{Principal, SaslMechanism};
@@ -121,11 +122,11 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Connection<R, W>
     }
 
     async fn read_small_frame(&mut self) -> Result<Bytes, Ended> {
-        if !self.prefix.fill(&mut self.input).await? {
-            return Err(Refused::Left.into());
-        }
-        let prefix = self.prefix.take();
-        self.read_frame(prefix, FRAME_BYTES_BEFORE_AUTHENTICATION_MAX).await
+        // Small, and soon done with: nobody waits for a place to say who they are.
+        let any = RequestMemory::new(-1);
+        let next = self.incoming.next(&any, FRAME_BYTES_BEFORE_AUTHENTICATION_MAX).await?;
+        let (frame, _) = next.ok_or(Refused::Left)?;
+        Ok(frame)
     }
 
     /// Takes one frame; true if it is known now who is there.

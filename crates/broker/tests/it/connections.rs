@@ -1,4 +1,6 @@
-//! One connection as its client sees it: the order of answers, and leaving.
+//! Connections as their clients see them: the order of answers, leaving, waiting for one's turn.
+
+use std::path::Path;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use farlog_broker::{BrokerOptions, BrokerSettings};
@@ -6,13 +8,17 @@ use farlog_store::{Store, StoreOptions};
 use farlog_wire::frame::encode_request;
 use farlog_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use farlog_wire::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
+use farlog_wire::messages::list_groups_request::ListGroupsRequest;
+use farlog_wire::messages::list_offsets_request::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
 use farlog_wire::messages::produce_request::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
 use farlog_wire::records::{BatchWriter, ProducerStamp};
 use farlog_wire::{ApiKey, Request};
 
-use crate::fixture::{loopback, start, start_with};
+use crate::fixture::{Running, loopback, start, start_with};
 use crate::peer::{NoAnswer, Peer};
 
 /// A request to append one record to `t-0`.
@@ -148,5 +154,88 @@ async fn what_is_read_ahead_while_a_request_waits_is_not_lost() {
             assert_eq!(answer[..4], expected.to_be_bytes());
         }
     }
+    broker.stop().await;
+}
+
+/// A broker on disk whose requests may have a megabyte together, with the topic `t`.
+async fn start_with_a_megabyte(directory: &Path) -> Running {
+    let (store, found) = Store::open(StoreOptions::new(directory)).await.expect("a store");
+    let settings =
+        BrokerSettings { queued_max_request_bytes: 1_000_000, ..BrokerSettings::default() };
+    let options = BrokerOptions {
+        store,
+        recovered: found.logs,
+        settings,
+        ..BrokerOptions::in_memory(loopback())
+    };
+    let broker = start_with(options).await;
+    broker.topic("t", 1, &[("max.message.bytes", "4000000")]).await;
+    broker
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_requests_take_turns_and_all_are_served() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let broker = start_with_a_megabyte(directory.path()).await;
+    let address = broker.handle.address();
+    // Who waits for records that are still to come has no place.
+    let mut readers: Vec<Peer> = (0..20).map(|_| Peer::new(address)).collect();
+    for reader in &mut readers {
+        reader.send_bytes(&frame(&patient_fetch(0), 12, 1)).await.expect("written");
+    }
+    // Together 26 MB, some of them larger than all that there is.
+    let producers = (0..8).map(|number| {
+        let sizes = [400_000, 900_000, 600_000, 1_400_000, 10];
+        let frames: Vec<Bytes> = (1..)
+            .zip(sizes)
+            .map(|(correlation_id, size)| frame(&produce(&vec![number; size]), 9, correlation_id))
+            .collect();
+        tokio::spawn(async move {
+            let mut peer = Peer::new(address);
+            peer.send_bytes(&frames.concat()).await.expect("written");
+            for expected in 1..=5_i32 {
+                let answer = peer.receive().await.expect("an answer");
+                assert_eq!(answer[..4], expected.to_be_bytes());
+            }
+        })
+    });
+    for producer in producers.collect::<Vec<_>>() {
+        producer.await.expect("all are answered");
+    }
+    for reader in &mut readers {
+        reader.receive().await.expect("records");
+    }
+    let mut peer = Peer::new(address);
+    let asked = ListOffsetsPartition { partition_index: 0, timestamp: -1, ..Default::default() };
+    let topic = ListOffsetsTopic { name: "t".to_owned(), partitions: vec![asked] };
+    let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+    let answer = peer.call(&request, 7).await.expect("an answer");
+    assert_eq!(answer.topics[0].partitions[0].offset, 40, "each record once");
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_stands_still_gives_its_place_to_others() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let broker = start_with_a_megabyte(directory.path()).await;
+    let address = broker.handle.address();
+    let mut silent = Peer::new(address);
+    // All the memory there is, for nothing.
+    silent
+        .send_bytes(&[&5_000_000_u32.to_be_bytes()[..], b"beginning"].concat())
+        .await
+        .expect("sent");
+    let others = tokio::spawn(async move {
+        let mut peer = Peer::new(address);
+        loop {
+            peer.call(&ListGroupsRequest::default(), 4).await.expect("an answer");
+        }
+    });
+    let closed = silent.receive().await;
+    assert!(matches!(closed, Err(NoAnswer::Closed)), "{closed:?}");
+    assert!(!others.is_finished(), "the others are served");
+    others.abort();
+    let mut peer = Peer::new(address);
+    peer.call(&ListGroupsRequest::default(), 4).await.expect("an answer");
     broker.stop().await;
 }
