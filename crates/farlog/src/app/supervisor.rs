@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use farlog_client::ConnectError;
+use farlog_client::group::GroupError;
 use farlog_link::LinkError;
 use farlog_link::status::LinkStatus;
+use farlog_wire::ErrorCode;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -58,6 +60,17 @@ pub enum LinkFailure {
         /// What is known of it.
         reason: String,
     },
+}
+
+impl LinkFailure {
+    /// Whether another member took this instance's place in the group. It may have been a ghost:
+    /// the last words of a killed process of the same name, delivered late. Nothing is wrong with
+    /// the settings then, so it is no reason to give up.
+    fn is_take_over(&self) -> bool {
+        let Self::Link { source: LinkError::Group { source, .. }, .. } = self else { return false };
+        matches!(&**source, GroupError::Refused(refused)
+            if refused.code == ErrorCode::FENCED_INSTANCE_ID)
+    }
 }
 
 /// The future of a link that runs.
@@ -248,7 +261,7 @@ async fn keep_running(
         }
         got_going |= went;
         tracing::error!(error = %failure, retry_in_ms = pause.as_millis() as u64, "a link failed");
-        if !got_going {
+        if !got_going && !failure.is_take_over() {
             // The receiver is gone only when the process is ending.
             let _ = failed.try_send((task.name.clone(), failure.exit()));
         }

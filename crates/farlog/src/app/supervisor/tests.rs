@@ -77,6 +77,40 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_fenced_while_he_starts_tries_again() {
+    let starts = Arc::new(AtomicUsize::new(0));
+    let counted = starts.clone();
+    let fenced = task("a", move |mut stop| {
+        let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if first {
+                return Err(LinkFailure::Link { link: "a".to_owned(), source: fenced() });
+            }
+            stop.wait_for(|stop| *stop).await.unwrap();
+            Ok(())
+        }
+    });
+    let (exit, _) = run(vec![fenced], &[HOUR]).await;
+    assert_eq!((exit, starts.load(Ordering::Relaxed)), (Exit::Done, 2));
+}
+
+/// What a member hears whose place somebody of the same name took.
+fn fenced() -> LinkError {
+    let source = GroupError::Refused(farlog_client::BrokerError {
+        broker: farlog_client::BrokerName {
+            id: Some(1),
+            address: farlog_client::ServerAddress { host: "localhost".into(), port: 9092 },
+        },
+        api: farlog_wire::ApiKey::JoinGroup,
+        subject: "group __farlog-a".to_owned(),
+        code: ErrorCode::FENCED_INSTANCE_ID,
+        message: None,
+    });
+    let (link, instance) = ("a".to_owned(), "one".to_owned());
+    LinkError::Group { link, instance, source: Box::new(source) }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_process_gives_up_when_no_link_ever_ran() {
     let (exit, took) = run(vec![bad("a"), bad("b")], &[]).await;
     assert_eq!(exit, Exit::Unavailable);

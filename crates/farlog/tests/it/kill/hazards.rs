@@ -45,7 +45,7 @@ async fn hazard_01_forgotten_producer_id_lets_no_zombie_write() {
         history.until_forgotten(&history.topic("old"), 0).await;
         // No answer tells it that it is replaced: only its own lease can.
         let clusters = history.clusters.clone();
-        let proxy = clusters.proxy(Side::Target);
+        let proxy = &clusters.proxies(Side::Target)[0];
         proxy.stall_one_way(Direction::ToClient);
         history.instances.signal(owner, Signal::Continue).unwrap();
         sleep(Duration::from_millis(500)).await;
@@ -87,7 +87,7 @@ async fn hazard_02_lost_first_batch_of_an_unknown_id_leaves_no_hole() {
     history.instances.start(0).unwrap();
     for pause_ms in [300, 20, 40, 60, 80, 100, 120, 140, 160, 200, 300, 400] {
         sleep(Duration::from_millis(pause_ms)).await;
-        block_in_place(|| history.clusters.proxy(Side::Target).cut());
+        block_in_place(|| history.clusters.proxies(Side::Target)[0].cut());
     }
     history.verdict(&mut generator).await;
 }

@@ -16,7 +16,7 @@ use crate::history::random::Random;
 use crate::history::reader;
 use crate::history::session::{HistoryError, Session};
 use crate::process::Signal;
-use crate::proxy::Direction;
+use crate::proxy::{Direction, FaultProxy};
 
 /// How long a broker that was killed is away before it is started again.
 const BROKER_AWAY: Duration = Duration::from_millis(700);
@@ -99,7 +99,7 @@ impl Acts {
         self.broker_is_back().await?;
         self.resume_brokers()?;
         for side in [Side::Source, Side::Target] {
-            self.clusters.proxy(side).pass();
+            self.clusters.proxies(side).iter().for_each(FaultProxy::pass);
         }
         for slot in 0..SLOTS {
             block_in_place(|| self.instances.kill(slot))?;
@@ -144,11 +144,12 @@ impl Acts {
                 }
                 Due::EndStall { side, cut } => {
                     self.diary.note(&format!("end of the stall at the {side:?}, cut: {cut}"));
-                    let proxy = self.clusters.proxy(side);
-                    if cut {
-                        block_in_place(|| proxy.cut());
+                    for proxy in self.clusters.proxies(side) {
+                        if cut {
+                            block_in_place(|| proxy.cut());
+                        }
+                        proxy.resume();
                     }
-                    proxy.resume();
                 }
                 Due::ResumeBroker(side) => self.resume_broker(side)?,
             }
@@ -187,17 +188,19 @@ impl Acts {
             Event::Zombie { slot, session_tenths } => self.zombie(slot, session_tenths),
             Event::Cut(side) => {
                 self.diary.note(&format!("cut at the {side:?}"));
-                block_in_place(|| self.clusters.proxy(side).cut());
+                let proxies = self.clusters.proxies(side);
+                block_in_place(|| proxies.iter().for_each(FaultProxy::cut));
                 self.summary.cuts += 1;
                 Ok(())
             }
             Event::Stall { side, way, lasts, cut } => {
                 self.diary.note(&format!("stall {way:?} at the {side:?} for {lasts:?}"));
-                let proxy = self.clusters.proxy(side);
-                match way {
-                    Way::Out => proxy.stall_one_way(Direction::ToServer),
-                    Way::Back => proxy.stall_one_way(Direction::ToClient),
-                    Way::Both => proxy.stall(),
+                for proxy in self.clusters.proxies(side) {
+                    match way {
+                        Way::Out => proxy.stall_one_way(Direction::ToServer),
+                        Way::Back => proxy.stall_one_way(Direction::ToClient),
+                        Way::Both => proxy.stall(),
+                    }
                 }
                 self.due.push((Instant::now() + lasts, Due::EndStall { side, cut }));
                 self.summary.stalls += 1;

@@ -13,8 +13,9 @@ use crate::proxy::FaultProxy;
 pub struct Clusters {
     source: Arc<KafkaCluster>,
     target: Arc<KafkaCluster>,
-    source_proxy: FaultProxy,
-    target_proxy: FaultProxy,
+    /// One for each broker.
+    source_proxies: Vec<FaultProxy>,
+    target_proxies: Vec<FaultProxy>,
 }
 
 impl Clusters {
@@ -32,21 +33,21 @@ impl Clusters {
     /// # Errors
     /// When one does not come up.
     pub fn start_with_target_of(brokers: u8) -> Result<Clusters, HistoryError> {
-        let source_proxy = proxy()?;
-        let target_proxy = proxy()?;
+        let source_proxies = proxies(1)?;
+        let target_proxies = proxies(brokers)?;
         // A controller of its own, so that a broker that was killed comes back with a new leader
         // epoch, as it does in every cluster of more than one node.
-        let source = base(&source_proxy)
+        let source = base(&source_proxies)
             .controller_apart()
             .property("transaction.abort.timed.out.transaction.cleanup.interval.ms", 500)
             .property("log.cleaner.backoff.ms", 500)
             .property("log.retention.check.interval.ms", 2_000);
-        let target = base(&target_proxy)
+        let target = base(&target_proxies)
             .brokers(brokers)
             // Finds within seconds what a broker with the defaults finds within ten minutes.
             .property("producer.id.expiration.check.interval.ms", 2_000)
             .property("group.min.session.timeout.ms", 500);
-        Clusters::start_both(source, source_proxy, target, target_proxy)
+        Clusters::start_both((source, source_proxies), (target, target_proxies))
     }
 
     /// Starts clusters of two releases. Either may be the source, see
@@ -58,10 +59,9 @@ impl Clusters {
         source: KafkaVersion,
         target: KafkaVersion,
     ) -> Result<Clusters, HistoryError> {
-        let (source_proxy, target_proxy) = (proxy()?, proxy()?);
-        let base = |version: KafkaVersion, proxy: &FaultProxy| {
-            KafkaOptions::new(version)
-                .behind(proxy)
+        let (source_proxies, target_proxies) = (proxies(1)?, proxies(1)?);
+        let base = |version: KafkaVersion, proxies: &[FaultProxy]| {
+            behind(KafkaOptions::new(version), proxies)
                 .controller_apart()
                 .property("transaction.abort.timed.out.transaction.cleanup.interval.ms", 500)
                 .property("log.cleaner.backoff.ms", 500)
@@ -69,15 +69,13 @@ impl Clusters {
                 .property("producer.id.expiration.check.interval.ms", 2_000)
                 .property("group.min.session.timeout.ms", 500)
         };
-        let (source, target) = (base(source, &source_proxy), base(target, &target_proxy));
-        Clusters::start_both(source, source_proxy, target, target_proxy)
+        let (source, target) = (base(source, &source_proxies), base(target, &target_proxies));
+        Clusters::start_both((source, source_proxies), (target, target_proxies))
     }
 
     fn start_both(
-        source: KafkaOptions,
-        source_proxy: FaultProxy,
-        target: KafkaOptions,
-        target_proxy: FaultProxy,
+        (source, source_proxies): (KafkaOptions, Vec<FaultProxy>),
+        (target, target_proxies): (KafkaOptions, Vec<FaultProxy>),
     ) -> Result<Clusters, HistoryError> {
         // They start beside each other: most of it is waiting.
         let (source, target) = std::thread::scope(|scope| {
@@ -88,8 +86,8 @@ impl Clusters {
         Ok(Clusters {
             source: Arc::new(source.map_err(fixture("starting the source"))?),
             target: Arc::new(target.map_err(fixture("starting the target"))?),
-            source_proxy,
-            target_proxy,
+            source_proxies,
+            target_proxies,
         })
     }
 
@@ -98,8 +96,8 @@ impl Clusters {
         Clusters {
             source: Arc::clone(&self.target),
             target: Arc::clone(&self.source),
-            source_proxy: self.target_proxy.clone(),
-            target_proxy: self.source_proxy.clone(),
+            source_proxies: self.target_proxies.clone(),
+            target_proxies: self.source_proxies.clone(),
         }
     }
 
@@ -121,11 +119,11 @@ impl Clusters {
         }
     }
 
-    /// What the program that mirrors goes through.
-    pub fn proxy(&self, side: Side) -> &FaultProxy {
+    /// What the program that mirrors goes through, one for each broker.
+    pub fn proxies(&self, side: Side) -> &[FaultProxy] {
         match side {
-            Side::Source => &self.source_proxy,
-            Side::Target => &self.target_proxy,
+            Side::Source => &self.source_proxies,
+            Side::Target => &self.target_proxies,
         }
     }
 
@@ -135,13 +133,19 @@ impl Clusters {
     }
 }
 
-fn proxy() -> Result<FaultProxy, HistoryError> {
-    FaultProxy::start()
+fn proxies(count: u8) -> Result<Vec<FaultProxy>, HistoryError> {
+    let started = (0..count).map(|_| FaultProxy::start());
+    started
+        .collect::<Result<_, _>>()
         .map_err(|source| HistoryError::System { what: "starting a proxy".to_owned(), source })
 }
 
-fn base(proxy: &FaultProxy) -> KafkaOptions {
-    KafkaOptions::new(KafkaVersion::V4_3).behind(proxy)
+fn base(proxies: &[FaultProxy]) -> KafkaOptions {
+    behind(KafkaOptions::new(KafkaVersion::V4_3), proxies)
+}
+
+fn behind(options: KafkaOptions, proxies: &[FaultProxy]) -> KafkaOptions {
+    proxies.iter().fold(options, KafkaOptions::behind)
 }
 
 pub(in crate::history) fn fixture<E: std::fmt::Display>(
