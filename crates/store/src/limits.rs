@@ -19,6 +19,11 @@ pub(crate) const GROUP_ENTRIES_MAX: usize = 4096;
 /// in their middle reads in vain.
 pub(crate) const RUN_BYTES_MAX: u32 = 64 * 1024;
 
+/// A log that is so many times as long as it should be is written slowly, until what moves its
+/// oldest part to segments has caught up; and how slowly, in bytes a second.
+pub(crate) const LONG_LOG_TIMES: u64 = 4;
+pub(crate) const LONG_LOG_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
+
 /// Bytes of one file of the log when the next one is begun: positions in it have 32 bits.
 pub(crate) const LOG_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 

@@ -296,8 +296,14 @@ impl Logs {
         }
     }
 
+    /// Bytes of the complete files of the write-ahead log.
+    pub(crate) fn complete_bytes(&self) -> u64 {
+        self.files.values().rev().skip(1).map(|file| file.bytes).sum()
+    }
+
     /// The first file that stays when the log is to be at most so long: all before it are to be
-    /// moved. Those at the front that hold nothing any more always are; the newest never is.
+    /// moved. Those at the front that hold nothing any more always are; the newest never is. Of a
+    /// log that is much longer the oldest part is moved first, so that its files can go.
     pub(crate) fn first_to_stay(&self, log_bytes_max: u64, log_files_max: usize) -> Option<u64> {
         let complete = self.files.len().checked_sub(1)?;
         let unneeded = self.files.values().take(complete).take_while(|file| file.pieces == 0);
@@ -307,7 +313,12 @@ impl Logs {
             leaving = complete;
         } else if bytes(leaving).sum::<u64>() > log_bytes_max {
             // More than one at a time, so that small parts of logs become one larger one.
-            while leaving < complete && bytes(leaving).sum::<u64>() > log_bytes_max / 2 {
+            let first = leaving;
+            let moving = |leaving: usize| bytes(first).take(leaving - first).sum::<u64>();
+            while leaving < complete
+                && bytes(leaving).sum::<u64>() > log_bytes_max / 2
+                && (leaving == first || moving(leaving) < log_bytes_max)
+            {
                 leaving += 1;
             }
         }
@@ -373,5 +384,35 @@ impl Logs {
         let staying = self.files.split_off(&stay);
         let gone = std::mem::replace(&mut self.files, staying);
         gone.into_values().map(|file| file.name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files of 100 bytes with a piece each, and a newest one that is not complete.
+    fn logs(complete: u64) -> Logs {
+        let mut logs = Logs::default();
+        for number in 0..=complete {
+            let name = FileName { number, sequence: 0, salt: 0 };
+            let file = LogFileState::new(name, tempfile::tempfile().unwrap(), 100);
+            logs.files.insert(number, LogFileState { pieces: 1, ..file });
+        }
+        logs
+    }
+
+    #[test]
+    fn a_long_log_is_moved_part_by_part() {
+        let few = usize::MAX;
+        assert_eq!(logs(4).complete_bytes(), 400);
+        assert_eq!(logs(4).first_to_stay(400, few), Some(0), "it is as long as it may be");
+        assert_eq!(logs(5).first_to_stay(400, few), Some(3), "half of it stays");
+        assert_eq!(logs(50).first_to_stay(400, few), Some(4), "no more at once than may stay");
+        assert_eq!(logs(50).first_to_stay(400, 49), Some(50), "there are too many files");
+        let mut unneeded = logs(50);
+        unneeded.files.values_mut().take(7).for_each(|file| file.pieces = 0);
+        assert_eq!(unneeded.first_to_stay(400, few), Some(11));
+        assert_eq!(unneeded.first_to_stay(40_000, few), Some(7));
     }
 }

@@ -167,6 +167,9 @@ impl Mover {
             match self.pass().await {
                 Ok(()) => {
                     pause = OBJECT_PAUSE_MIN;
+                    if self.is_behind() {
+                        continue;
+                    }
                     self.shared.passed();
                     tokio::select! {
                         () = self.shared.next_roll() => {}
@@ -186,6 +189,13 @@ impl Mover {
                 }
             }
         }
+    }
+
+    /// Whether there is more to be moved.
+    fn is_behind(&self) -> bool {
+        let MoverOptions { log_bytes_max, log_files_max, .. } = self.options;
+        let stay = self.shared.lock().logs.first_to_stay(log_bytes_max, log_files_max);
+        stay.is_some_and(|stay| stay != self.log_from)
     }
 
     /// Moves what there is to move, and deletes what there is to delete.
@@ -224,6 +234,7 @@ impl Mover {
             rewritten.iter().for_each(|rewritten| state.logs.rewritten(rewritten));
             state.logs.moved(manifest.log_from, &moved)
         };
+        self.shared.has_moved();
         for rewritten in rewritten {
             // Whoever asked may not wait for the answer.
             let _ = rewritten.done.send(Ok(()));
@@ -310,8 +321,9 @@ impl Mover {
             builder = rest;
             let Some(built) = built? else { return Ok(sections) };
             self.stray.insert(name);
-            self.objects.put_segment(name, built.bytes).await?;
+            self.objects.put_segment(name, built.bytes.clone()).await?;
             sections.extend(built.sections);
+            builder.reuse(built.bytes);
         }
     }
 

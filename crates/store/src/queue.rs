@@ -255,6 +255,20 @@ impl Shared {
         state.refusal.clone().map_or(Ok(()), Err)
     }
 
+    /// The writer waits, as long as the complete files of the log have more bytes than these.
+    pub(crate) fn let_move(&self, complete_bytes_max: u64, pause: Duration) {
+        let waits = |state: &mut State| {
+            let is_served = !state.closing && state.refusal.is_none();
+            is_served && state.logs.complete_bytes() > complete_bytes_max
+        };
+        drop(self.work.wait_timeout_while(self.lock(), pause, waits));
+    }
+
+    /// Files of the log have been moved.
+    pub(crate) fn has_moved(&self) {
+        self.work.notify_one();
+    }
+
     /// Whether nobody has taken the log away, and nothing is wrong with it.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self.lock().refusal, None | Some(StoreError::Closed))

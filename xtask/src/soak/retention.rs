@@ -33,9 +33,9 @@ const BATCH_RECORDS: usize = 100;
 /// Between two samples.
 const SAMPLE_BYTES: u64 = 100_000_000;
 
-/// What a store keeps besides what retention leaves: the write-ahead log, objects that are not
-/// deleted yet, and a segment of each partition that is not quite old.
-const DISK_ALLOWANCE_BYTES: u64 = 1_000_000_000;
+/// What a store keeps besides what retention leaves: the write-ahead log, which is written slowly
+/// from a gigabyte on, what of it is in segments already, and objects that two manifests wait for.
+const DISK_ALLOWANCE_BYTES: u64 = 2_000_000_000;
 
 /// Memory may never be more, whatever is written.
 const MEMORY_BYTES_MAX: u64 = 256_000_000;

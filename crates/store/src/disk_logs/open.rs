@@ -9,7 +9,7 @@ use super::DiskLogs;
 use crate::chance::fresh;
 use crate::error::StoreError;
 use crate::limits::{
-    BUCKET_LOG_FILES_MAX, CHUNK_FIRST, CHUNKS_PER_FILE_MAX, MANIFEST_ATTEMPTS_MAX,
+    BUCKET_LOG_FILES_MAX, CHUNK_FIRST, CHUNKS_PER_FILE_MAX, LONG_LOG_TIMES, MANIFEST_ATTEMPTS_MAX,
 };
 use crate::logs::Logs;
 use crate::mover::{self, MoveError, Mover, MoverOptions};
@@ -229,6 +229,7 @@ fn writer_options(
         directory: directory.to_owned(),
         fsync: options.fsync,
         log_file_bytes: options.log_file_bytes,
+        complete_bytes_max: options.log_bytes_max.saturating_mul(LONG_LOG_TIMES),
         log_file_syncs: u64::MAX,
         interval: Duration::ZERO,
         quiet: Duration::ZERO,

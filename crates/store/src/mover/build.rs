@@ -21,6 +21,8 @@ pub(super) struct Builder {
     part: usize,
     stretch: usize,
     buffer: Vec<u8>,
+    /// For the next object.
+    spare: Vec<u8>,
 }
 
 /// An object to write.
@@ -32,7 +34,16 @@ pub(super) struct Built {
 
 impl Builder {
     pub(super) fn new(logs: Vec<Leaving>, segment_bytes: usize) -> Self {
-        Self { logs: logs.into(), segment_bytes, part: 0, stretch: 0, buffer: Vec::new() }
+        let (buffer, spare) = (Vec::new(), Vec::new());
+        Self { logs: logs.into(), segment_bytes, part: 0, stretch: 0, buffer, spare }
+    }
+
+    /// Takes back the memory of an object that is written, if nobody else has it.
+    pub(super) fn reuse(&mut self, bytes: Bytes) {
+        if let Ok(mut bytes) = bytes.try_into_mut() {
+            bytes.clear();
+            self.spare = bytes.into();
+        }
     }
 
     /// `None` when everything has been built.
@@ -42,7 +53,8 @@ impl Builder {
         // several times over.
         let capacity = self.segment_bytes.saturating_add(self.segment_bytes / 8);
         let capacity = capacity.min(usize::try_from(left).unwrap_or(usize::MAX).saturating_mul(2));
-        let mut bytes = Vec::with_capacity(OBJECT_MAGIC.len() + capacity);
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.reserve_exact(OBJECT_MAGIC.len() + capacity);
         bytes.extend_from_slice(OBJECT_MAGIC);
         let mut sections = Vec::new();
         while let Some(log) = self.logs.front() {

@@ -13,7 +13,7 @@ use super::marks::{Mark, Marks};
 use super::patience::{Patience, patiently};
 use crate::chance::fresh;
 use crate::error::StoreError;
-use crate::limits::OBJECT_ATTEMPTS_MAX;
+use crate::limits::{LONG_LOG_BYTES_PER_SECOND, OBJECT_ATTEMPTS_MAX};
 use crate::logs::LogFileState;
 use crate::piece::Stretch;
 use crate::queue::{Change, Shared, Waiting};
@@ -28,6 +28,8 @@ pub(crate) struct WriterOptions {
     pub(crate) directory: PathBuf,
     pub(crate) fsync: bool,
     pub(crate) log_file_bytes: u64,
+    /// Of complete files: when there are more, they are to be moved before much is written.
+    pub(crate) complete_bytes_max: u64,
     /// Syncs of one file when the next one is begun.
     pub(crate) log_file_syncs: u64,
     /// Between the beginnings of two syncs, unless very much waits.
@@ -169,6 +171,9 @@ impl Writer {
             entries.push(Stretch { position, bytes });
             position += bytes as u64;
         }
+        // Whoever appends waits with it, instead of filling the disk.
+        let pause = (position - self.position) as f64 / LONG_LOG_BYTES_PER_SECOND as f64;
+        shared.let_move(self.options.complete_bytes_max, Duration::from_secs_f64(pause));
         if !together.entries.is_empty() {
             self.write_patiently(shared, &together)?;
         }
