@@ -160,7 +160,9 @@ impl SaslExchange {
                 let principal = Principal::user(&scram.username);
                 Ok(SaslProgress::Done(Known::for_ever(scram.finish(token)?.into(), principal)))
             }
-            Self::OauthBearer => match bearer(token, credentials)? {
+            Self::OauthRefused(why) if token == HEARD => Err(why.into()),
+            // As with Kafka, a client may try another token instead.
+            Self::OauthBearer | Self::OauthRefused(_) => match bearer(token, credentials)? {
                 Borne::Valid(bearer) => Ok(SaslProgress::Done(Known {
                     told: Bytes::new(),
                     principal: bearer.principal,
@@ -171,8 +173,6 @@ impl SaslExchange {
                     Ok(SaslProgress::Continue(Bytes::from_static(INVALID_TOKEN.as_bytes())))
                 }
             },
-            Self::OauthRefused(why) if token == HEARD => Err(why.into()),
-            Self::OauthRefused(_) => Err(SaslFailure::OutOfStep),
             Self::Over => Err(SaslFailure::OutOfStep),
         }
     }

@@ -50,7 +50,10 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 
-use farlog_broker::{AuthorizerOptions, BrokerOptions, ListenerOptions, SecurityProtocol, Users};
+use farlog_broker::{
+    AuthorizerOptions, BrokerOptions, ListenerOptions, SaslMechanism, SecurityProtocol,
+    TokenOptions, TokenTrust, Users,
+};
 use farlog_testkit::kafka::{KafkaOptions, KafkaVersion, Listener, SharedKafka};
 use farlog_wire::ApiKey;
 use futures_util::stream::{self, StreamExt};
@@ -72,9 +75,18 @@ static KAFKA: SharedKafka = SharedKafka::new(|| {
         .user("alice", "alice-secret")
         .user("bob", "bob-secret")
         .user("carol", "carol-secret")
+        // Tokens, too, those that nobody has signed.
+        .property("listener.name.sasl.sasl.enabled.mechanisms", MECHANISMS)
+        .property("listener.name.sasl.oauthbearer.sasl.jaas.config", TOKENS)
         // Scenarios wait for the cleaner.
         .property("log.cleaner.backoff.ms", CLEANER_BACKOFF_MS)
 });
+
+const MECHANISMS: &str = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER";
+
+/// The broker has to have a token itself, for nobody.
+const TOKENS: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule \
+                      required unsecuredLoginStringClaim_sub=\"kafka\";";
 
 /// Between two looks of a cleaner for something to do, in milliseconds.
 const CLEANER_BACKOFF_MS: i64 = 50;
@@ -87,6 +99,13 @@ fn options() -> BrokerOptions {
     options.listeners.push(ListenerOptions { protocol, ..ListenerOptions::plaintext(loopback()) });
     options.security.users =
         Users::parse("alice=alice-secret\nbob=bob-secret\ncarol=carol-secret").expect("users");
+    options.security.mechanisms = SaslMechanism::ALL.into_iter().collect();
+    options.security.tokens = Some(TokenOptions {
+        trust: TokenTrust::Unsecured,
+        issuer: None,
+        audiences: Vec::new(),
+        principal_claim: "sub".to_owned(),
+    });
     options.security.authorizer = Some(AuthorizerOptions {
         super_users: ["User:ANONYMOUS".to_owned()].into(),
         allow_without_acl: false,

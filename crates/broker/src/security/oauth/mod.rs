@@ -56,6 +56,8 @@ pub(crate) enum TokenError {
     Claim(&'static str),
     #[error("the token has expired")]
     Expired,
+    #[error("the token was issued after it expires")]
+    Order,
     #[error("the token is not valid yet")]
     Early,
     #[error("the token is of another issuer")]
@@ -159,6 +161,9 @@ impl TokenOptions {
         let issued_at_ms = time_of(claims, "iat")?;
         if issued_at_ms.is_none() && matches!(self.trust, TokenTrust::Signed(_)) {
             return Err(TokenError::Claim("iat"));
+        }
+        if issued_at_ms.is_some_and(|at_ms| at_ms > expires_at_ms) {
+            return Err(TokenError::Order);
         }
         if let Some(issuer) = &self.issuer
             && claims.get("iss").and_then(Value::as_str) != Some(issuer)

@@ -104,6 +104,7 @@ fn claims_are_checked() {
         ("exp", Value::Null, Err(TokenError::Claim("exp"))),
         ("nbf", json!(at(30)), alice.clone()),
         ("nbf", json!(at(31)), Err(TokenError::Early)),
+        ("iat", json!(at(61)), Err(TokenError::Order)),
         ("iat", json!("x"), Err(TokenError::Claim("iat"))),
         ("sub", json!(""), Err(TokenError::Nobody)),
         ("sub", json!(1), Err(TokenError::Nobody)),

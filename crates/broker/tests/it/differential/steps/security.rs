@@ -12,6 +12,7 @@ use farlog_wire::messages::describe_user_scram_credentials_request::{
     DescribeUserScramCredentialsRequest, UserName,
 };
 use farlog_wire::messages::sasl_authenticate_request::SaslAuthenticateRequest;
+use farlog_wire::messages::sasl_authenticate_response::SaslAuthenticateResponse;
 use farlog_wire::messages::sasl_handshake_request::SaslHandshakeRequest;
 
 use crate::differential::script::{Args, parse};
@@ -291,7 +292,8 @@ pub(super) async fn describe_scram(
 }
 
 /// `handshake MECHANISM TOKEN…`: on a connection of its own; `fresh` to a listener with SASL, else
-/// as whom one is. In tokens `:` is a zero byte and `%` is `=`; after version 0 they are bare.
+/// as whom one is. In tokens `:` is a zero byte, `^` is a one, and `%` is `=`; after version 0 they
+/// are bare.
 pub(super) async fn handshake(
     world: &mut World,
     args: &Args,
@@ -303,7 +305,7 @@ pub(super) async fn handshake(
     let response = peer.call(&request, version).await?;
     let mut lines = vec![show_error(response.error_code)];
     for token in args.words()[1..].iter().filter(|word| *word != "fresh") {
-        let token = Bytes::from(token.replace(':', "\0").replace('%', "="));
+        let token = Bytes::from(token.replace(':', "\0").replace('^', "\x01").replace('%', "="));
         if version == 0 {
             let size = u32::try_from(token.len()).expect("a short token");
             let sent = peer.send_bytes(&[&size.to_be_bytes()[..], &token].concat()).await;
@@ -316,13 +318,27 @@ pub(super) async fn handshake(
         }
         let request = SaslAuthenticateRequest { auth_bytes: token };
         lines.push(match peer.call(&request, 2).await {
-            Ok(told) => {
-                format!("{} lifetime={}", show_error(told.error_code), told.session_lifetime_ms)
-            }
+            Ok(told) => show_authenticated(&told),
             Err(why) => why.to_string(),
         });
     }
     Ok(lines)
+}
+
+fn show_authenticated(told: &SaslAuthenticateResponse) -> String {
+    let lifetime = match told.session_lifetime_ms {
+        0 => "0",
+        _ => "limited",
+    };
+    let mut line = format!("{} lifetime={lifetime}", show_error(told.error_code));
+    // What is for programs, and not for people.
+    let message = told.error_message.as_deref().unwrap_or_default();
+    for (what, text) in [("said", &told.auth_bytes[..]), ("message", message.as_bytes())] {
+        if text.first() == Some(&b'{') {
+            line += &format!(" {what}={}", String::from_utf8_lossy(text));
+        }
+    }
+    line
 }
 
 /// `authenticate TOKEN`: without a handshake.
