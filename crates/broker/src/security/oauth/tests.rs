@@ -24,7 +24,7 @@ fn at(seconds: i64) -> i64 {
 }
 
 fn claims() -> Value {
-    json!({ "sub": "alice", "iat": at(-10), "exp": at(60) })
+    json!({ "sub": "alice", "iat": at(-100), "exp": at(60) })
 }
 
 fn with(name: &str, value: Value) -> Value {
