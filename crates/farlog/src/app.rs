@@ -169,7 +169,14 @@ impl App {
         let progress = tokio::spawn(progress.run(stopping));
         // Through the drain, too: what is sent last may need a new connection.
         let rotating = self.rotation.map(|rotation| tokio::spawn(rotation.run()));
-        let exit = self.supervisor.run(signals).await;
+        let mut watching = embedded::watch_over(&self.embedded);
+        let mut exit = self.supervisor.run(signals).await;
+        if watching.try_join_next().is_some() && exit == Exit::Done {
+            exit = Exit::Failed;
+        }
+        // From here on they end because they are told to.
+        watching.abort_all();
+        while watching.join_next().await.is_some() {}
         if let Some(rotating) = rotating {
             rotating.abort();
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use farlog_broker::{Broker, BrokerOptions, HostPort, ListenerOptions};
 use farlog_store::{Recovery, Store, StoreOptions};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::settings::topology::EmbeddedSettings;
 
@@ -15,6 +15,8 @@ pub struct EmbeddedCluster {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
+    /// Its other end lives as long as the cluster serves.
+    lives: watch::Receiver<()>,
 }
 
 /// Why an embedded cluster cannot be started.
@@ -58,12 +60,23 @@ impl EmbeddedCluster {
         let broker = Broker::open(options).await?;
         let address = broker.handle().address();
         let (stop, stopping) = watch::channel(false);
-        Ok(Self { address, stop, serving: tokio::spawn(broker.run(stopping)) })
+        let (living, lives) = watch::channel(());
+        let serving = tokio::spawn(async move {
+            let _living = living;
+            broker.run(stopping).await;
+        });
+        Ok(Self { address, stop, serving, lives })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until it has ended, in order or not.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut lives = self.lives.clone();
+        async move { while lives.changed().await.is_ok() {} }
     }
 
     /// Ends it; what was acknowledged is in its store.
@@ -74,6 +87,23 @@ impl EmbeddedCluster {
         self.stop.send_replace(true);
         self.serving.await
     }
+}
+
+/// Has a task for each cluster, which ends, and says so, if the cluster ends before somebody has
+/// told it to.
+pub fn watch_over(clusters: &[(String, EmbeddedCluster)]) -> JoinSet<()> {
+    let mut watching = JoinSet::new();
+    for (alias, cluster) in clusters {
+        let (alias, ended) = (alias.clone(), cluster.ended());
+        watching.spawn(async move {
+            ended.await;
+            tracing::error!(
+                "the embedded cluster {alias} has ended by itself, which is a defect of Farlog; \
+                 start Farlog again: what was acknowledged is in its folder"
+            );
+        });
+    }
+    watching
 }
 
 /// Says what a store found when it was opened; `place` is where, for people.
@@ -88,4 +118,34 @@ pub fn tell_recovery(recovery: &Recovery, place: &str) {
         was_closed = report.was_closed,
         "what was found: {place}"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_cluster_that_ends_by_itself_is_noticed() {
+        let at = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut clusters = Vec::new();
+        for alias in ["one", "other"] {
+            let cluster = EmbeddedCluster::start(BrokerOptions::in_memory(at)).await.unwrap();
+            clusters.push((alias.to_owned(), cluster));
+        }
+        let mut watching = watch_over(&clusters);
+        assert!(watching.try_join_next().is_none());
+        clusters[0].1.serving.abort();
+        let noticed = tokio::time::timeout(PATIENCE, watching.join_next()).await;
+        noticed.unwrap().unwrap().unwrap();
+        let (_, other) = clusters.remove(1);
+        let ended = other.ended();
+        other.stop().await.unwrap();
+        tokio::time::timeout(PATIENCE, ended).await.unwrap();
+        let (_, one) = clusters.remove(0);
+        assert!(one.stop().await.is_err());
+    }
 }

@@ -12,6 +12,7 @@ mod demo;
 mod denied;
 mod elections;
 mod embedded;
+mod kept_access;
 mod kill;
 mod operations_page;
 mod releases;
