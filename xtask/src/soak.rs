@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     fs::create_dir_all(&directory)
         .map_err(Failure::while_doing(format!("creating {}", directory.display())))?;
     if let Some(kills) = arguments.buckets {
-        return buckets::run(&directory, kills);
+        return buckets::run(&directory, kills, arguments.seed);
     }
     let program = match &arguments.farlog {
         Some(farlog) => farlog.clone(),

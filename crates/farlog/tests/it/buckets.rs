@@ -21,6 +21,10 @@ use crate::embedded::{RECORDS_PER_BATCH, batch, numbers, produce};
 /// How many times the broker is killed, if the environment does not say more.
 const KILLS: usize = 10;
 const KILLS_NAME: &str = "FARLOG_BUCKET_KILLS";
+
+/// What decides when, if the environment does not say otherwise.
+const SEED: u64 = 4_712;
+const SEED_NAME: &str = "FARLOG_BUCKET_SEED";
 const PARTITIONS: i32 = 3;
 const POLL: Duration = Duration::from_millis(20);
 
@@ -135,8 +139,9 @@ impl Load {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_brokers_lose_nothing_that_the_bucket_has() {
     let kills = std::env::var(KILLS_NAME).map_or(KILLS, |kills| kills.parse().unwrap());
-    let mut place = Place::new(4_712);
-    let mut random = Random::new(4_712);
+    let seed = std::env::var(SEED_NAME).map_or(SEED, |seed| seed.parse().unwrap());
+    let mut place = Place::new(seed);
+    let mut random = Random::new(seed);
     place.bucket.set_weather(Weather::bad(2));
     let mut broker = place.start();
     let mut load = place.load().await;
@@ -148,7 +153,7 @@ async fn killed_brokers_lose_nothing_that_the_bucket_has() {
     }
     let records = load.check(place.proxy.address()).await;
     let (requests, faults) = (place.bucket.requests(), place.bucket.faults());
-    println!("{kills} kills, {records} records, {requests:?}, {faults:?}");
+    println!("seed {seed}: {kills} kills, {records} records, {requests:?}, {faults:?}");
     assert!(faults.total() > kills as u64, "{faults:?}");
     // Answers may be hanging by now.
     place.bucket.set_weather(Weather::default());
