@@ -37,6 +37,10 @@ pub(crate) const SEGMENT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// larger: what a read that begins in their middle reads in vain.
 pub(crate) const BLOCK_BYTES: usize = 64 * 1024;
 
+/// Bytes of files that are written at once, if one batch alone is not larger: for many megabytes
+/// together Linux makes large folios, and took eight times the CPU for that.
+pub(crate) const WRITE_BYTES: usize = 256 * 1024;
+
 /// Bytes of buffers for reads, kept for the next ones, and of one of them.
 pub(crate) const KEPT_BUFFERS_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub(crate) const KEPT_BUFFER_BYTES_MAX: usize = 2 * 1024 * 1024;

@@ -18,7 +18,7 @@ use object_store::{
 };
 
 use crate::buffers::Buffers;
-use crate::limits::{OBJECT_ATTEMPTS_MAX, OBJECT_PAUSE_MAX, OBJECT_PAUSE_MIN};
+use crate::limits::{OBJECT_ATTEMPTS_MAX, OBJECT_PAUSE_MAX, OBJECT_PAUSE_MIN, WRITE_BYTES};
 use crate::segment::section::ObjectName;
 
 const MANIFESTS: &str = "manifests";
@@ -263,7 +263,12 @@ impl Objects {
         bytes: Bytes,
     ) -> Result<(), ObjectError> {
         let path = self.segment(name);
-        let put = || self.store.put(&path, PutPayload::from_bytes(bytes.clone()));
+        let payload: PutPayload = match &self.directory {
+            // Each piece is a write of its own.
+            Some(_) => pieces(&bytes).collect(),
+            None => bytes.into(),
+        };
+        let put = || self.store.put(&path, payload.clone());
         retried("write", &path, put).await.map(drop)
     }
 
@@ -325,6 +330,12 @@ impl Objects {
             _ => Ok(()),
         }
     }
+}
+
+/// All of it, in order, without copying.
+fn pieces(bytes: &Bytes) -> impl Iterator<Item = Bytes> {
+    let begins = (0..bytes.len()).step_by(WRITE_BYTES);
+    begins.map(|begin| bytes.slice(begin..bytes.len().min(begin + WRITE_BYTES)))
 }
 
 /// What the client for directories does, without memory that is cleared for each read.

@@ -13,7 +13,7 @@ use super::marks::{Mark, Marks};
 use super::patience::{Patience, patiently};
 use crate::chance::fresh;
 use crate::error::StoreError;
-use crate::limits::{LONG_LOG_BYTES_PER_SECOND, OBJECT_ATTEMPTS_MAX};
+use crate::limits::{LONG_LOG_BYTES_PER_SECOND, OBJECT_ATTEMPTS_MAX, WRITE_BYTES};
 use crate::logs::LogFileState;
 use crate::piece::Stretch;
 use crate::queue::{Change, Shared, Waiting};
@@ -79,12 +79,14 @@ impl<'a> Group<'a> {
 
     fn write_to(&self, file: &mut dyn LogFile) -> io::Result<()> {
         let mut parts = Vec::with_capacity(PARTS_MAX);
-        let mut begin = 0;
+        let (mut begin, mut bytes) = (0, 0);
         for &(end, payload) in &self.entries {
-            if parts.len() + 2 > PARTS_MAX {
+            if parts.len() + 2 > PARTS_MAX || bytes >= WRITE_BYTES {
                 file.write_all(&mut parts)?;
                 parts.clear();
+                bytes = 0;
             }
+            bytes += end - begin + payload.len();
             parts.push(IoSlice::new(&self.frames[begin..end]));
             if !payload.is_empty() {
                 parts.push(IoSlice::new(payload));
