@@ -6,7 +6,9 @@ use bytes::Bytes;
 use farlog_broker::{
     BrokerOptions, Clock, SaslMechanism, SecurityProtocol, TokenKeys, TokenOptions, TokenTrust,
 };
+use farlog_testkit::clients::{Language, NoClient};
 use farlog_testkit::tokens::{Issuer, key_set};
+use farlog_testkit::tools::Tool;
 use farlog_wire::ErrorCode;
 use farlog_wire::messages::list_groups_request::ListGroupsRequest;
 use farlog_wire::messages::sasl_authenticate_request::SaslAuthenticateRequest;
@@ -213,5 +215,30 @@ async fn kcat_comes_with_unsecured_tokens_where_they_are_taken() {
     run(kcat().args(["-P", "-t", "kcat"]).input("of bob\n")).await;
     let read = run(kcat().args(["-C", "-t", "kcat", "-o", "-1", "-e", "-q"])).await;
     assert_eq!(read.trim(), "of bob");
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn librdkafka_comes_with_tokens_of_its_application() {
+    match Language::Python.tool("librdkafka.py") {
+        Ok(_) => {}
+        Err(NoClient::Absent { why }) => return println!("NOT RUN: {why}"),
+        Err(not_fetched) => panic!("{not_fetched}"),
+    }
+    let (issuer, stranger) = (Issuer::es256("e"), Issuer::es256("e"));
+    let clock = Clock::system();
+    let now_ms = clock.now_ms();
+    let broker = start_at(clock, signed(&[&issuer]), &[]).await;
+    let files = Files::new(&broker);
+    broker.broker.topic("python", 1, &[]).await;
+    for (issuer, expected) in [(&issuer, "read: of a bearer"), (&stranger, "refused: ")] {
+        let python = Language::Python.directory().join("venv/bin/python");
+        let client = Tool::program(&python.display().to_string())
+            .args(["-c", include_str!("token.py"), &files.bootstrap, &files.path("authority.pem")])
+            .args(["python", &token_at(now_ms, issuer, "alice", 3_600)]);
+        let said = run(client).await;
+        assert!(said.starts_with(expected), "{said}");
+        assert!(expected != "refused: " || said.contains("invalid_token"), "{said}");
+    }
     broker.stop().await;
 }

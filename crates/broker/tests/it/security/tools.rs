@@ -10,7 +10,7 @@ use crate::clients::{KAFKA, run};
 /// Files for clients, in a directory of their own.
 pub(super) struct Files {
     directory: TempDir,
-    bootstrap: String,
+    pub(super) bootstrap: String,
     certificates: super::world::Certificates,
 }
 
@@ -40,7 +40,7 @@ impl Files {
         Self { directory, bootstrap, certificates }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.directory.path().join(name).display().to_string()
     }
 

@@ -94,13 +94,18 @@ impl WaysIn {
     /// Reads the files; `tokens` are those that are taken, if any are.
     ///
     /// # Errors
-    /// If one cannot be read, with its name.
+    /// If one cannot be read, with its name, or if tokens are offered and none are taken.
     pub fn security(&self, tokens: Option<TokenOptions>) -> Result<SecurityOptions, String> {
         let mut security = SecurityOptions::default();
         security.mechanisms.extend(tokens.as_ref().map(|_| SaslMechanism::OauthBearer));
         security.tokens = tokens;
         if !self.sasl_mechanisms.is_empty() {
             security.mechanisms = self.sasl_mechanisms.iter().copied().collect();
+        }
+        let offers_tokens = security.mechanisms.contains(&SaslMechanism::OauthBearer);
+        if offers_tokens && security.tokens.is_none() {
+            let why = "--sasl-mechanisms OAUTHBEARER: say with --oauth-jwks which tokens are taken";
+            return Err(why.to_owned());
         }
         security.authorizer = self.authorizer.then(|| AuthorizerOptions {
             super_users: self.super_user.iter().cloned().collect(),
@@ -156,6 +161,7 @@ fn host_port(text: &str) -> Result<HostPort, String> {
 mod tests {
     use super::*;
     use clap::Parser;
+    use farlog_broker::TokenTrust;
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -166,6 +172,25 @@ mod tests {
     fn listeners(arguments: &[&str]) -> Result<Vec<ListenerOptions>, String> {
         let line = Line::try_parse_from([&["broker"], arguments].concat());
         line.map_err(|error| error.to_string())?.ways_in.listeners()
+    }
+
+    #[test]
+    fn tokens_are_offered_where_they_are_taken() {
+        let offered = |arguments: &[&str], tokens| {
+            let line = Line::try_parse_from([&["broker"], arguments].concat()).unwrap();
+            Some(line.ways_in.security(tokens).ok()?.mechanisms.len())
+        };
+        let tokens = || {
+            Some(TokenOptions {
+                trust: TokenTrust::Unsecured,
+                issuer: None,
+                audiences: Vec::new(),
+                principal_claim: "sub".to_owned(),
+            })
+        };
+        let only = ["--sasl-mechanisms", "OAUTHBEARER"];
+        assert_eq!((offered(&[], None), offered(&[], tokens())), (Some(3), Some(4)));
+        assert_eq!((offered(&only, None), offered(&only, tokens())), (None, Some(1)));
     }
 
     #[test]
