@@ -122,10 +122,11 @@ impl RequestError {
             RequestError::Dial(error) => error.is_retriable(),
             RequestError::Send(error) => error.is_retriable(),
             RequestError::Broker(error) => error.code.is_retriable(),
-            RequestError::NoController { .. } | RequestError::NoLeader { .. } => true,
-            RequestError::UnknownBroker { .. }
-            | RequestError::UnknownPartition { .. }
-            | RequestError::Unanswered { .. } => false,
+            // A broker is not listed while it is being restarted.
+            RequestError::NoController { .. }
+            | RequestError::NoLeader { .. }
+            | RequestError::UnknownBroker { .. } => true,
+            RequestError::UnknownPartition { .. } | RequestError::Unanswered { .. } => false,
         }
     }
 }

@@ -101,7 +101,9 @@ pub async fn run(
     instances.start(0)?;
     let mut findings = java::compare(&source, &target, &java).await?;
     findings.extend(follow_config(&source, &target, &java.topics[0]).await?);
-    findings.extend(commands::check(&options.program, scratch.path(), &java.topics).await);
+    let diverged = history.verdict.diverged > 0;
+    let said = commands::check(&options.program, scratch.path(), &java.topics, diverged);
+    findings.extend(said.await);
     let (topic, address) = (format!("{prefix}recreated"), instances.address(0));
     findings.extend(recreated::check(&source, &target, &address, &topic).await?);
     if !block_in_place(|| instances.stop(0))? {

@@ -7,20 +7,36 @@ use tokio::time::{Instant, sleep};
 
 use super::{PATIENCE, POLL};
 
+/// What `status --check` ends with when an operator has to look at something.
+const UNWELL: i32 = 2;
+
 /// Asks `check`, `plan`, `lag` and `status` until they say what they must, and tells which did not.
-pub(super) async fn check(program: &Path, directory: &Path, topics: &[String]) -> Vec<String> {
-    let of = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+/// Partitions whose source lost what was mirrored are `diverged`, and `status` must say so.
+pub(super) async fn check(
+    program: &Path,
+    directory: &Path,
+    topics: &[String],
+    diverged: bool,
+) -> Vec<String> {
+    let of =
+        |words: &[&str]| -> Vec<String> { words.iter().map(|&word| word.to_owned()).collect() };
     let each_of = |beside: &str| topics.iter().cloned().chain([beside.to_owned()]).collect();
-    let cases: [(&[&str], Vec<String>); 4] = [
-        (&["check"], of(&["source -> target"])),
-        (&["plan"], of(&["every mirror topic is as it should be"])),
-        (&["lag"], each_of("caught-up")),
-        (&["status", "--check"], of(&["active"])),
+    let status = match diverged {
+        true => (UNWELL, of(&["active", "stopped-diverged"])),
+        false => (0, of(&["active"])),
+    };
+    let well = [
+        ("check", of(&["source -> target"])),
+        ("plan", of(&["every mirror topic is as it should be"])),
+        ("lag", each_of("caught-up")),
     ];
     let mut findings = Vec::new();
-    for (arguments, words) in cases {
-        findings.extend(until_said(program, directory, arguments, &words).await);
+    for (command, words) in well {
+        findings.extend(until_said(program, directory, &[command], (0, &words)).await);
     }
+    let (code, words) = status;
+    let arguments = ["status", "--check"];
+    findings.extend(until_said(program, directory, &arguments, (code, &words)).await);
     findings
 }
 
@@ -28,7 +44,7 @@ async fn until_said(
     program: &Path,
     directory: &Path,
     arguments: &[&str],
-    words: &[String],
+    (code, words): (i32, &[String]),
 ) -> Option<String> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -43,7 +59,9 @@ async fn until_said(
         let said = match output {
             Ok(output) => {
                 let text = String::from_utf8_lossy(&output.stdout).into_owned();
-                if output.status.success() && words.iter().all(|word| text.contains(word)) {
+                if output.status.code() == Some(code)
+                    && words.iter().all(|word| text.contains(word))
+                {
                     return None;
                 }
                 let errors = String::from_utf8_lossy(&output.stderr);
