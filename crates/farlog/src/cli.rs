@@ -7,6 +7,7 @@ pub mod broker;
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod file;
 pub mod groups;
 pub mod lag;
 pub mod logging;

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use farlog_client::Cluster;
@@ -10,15 +9,12 @@ use farlog_link::groups::{Direction, translate_group};
 use indicatif::MultiProgress;
 
 use super::Outcome;
+use super::file::{self, CONNECT_TIMEOUT};
 use super::logging::LoggingArguments;
 use crate::app::{clusters, links};
 use crate::render::groups::GroupView;
 use crate::render::{self, OutputFormat};
 use crate::settings::topology::{LinkSettings, Topology};
-use crate::settings::{LoadOptions, load_file};
-
-/// How long to try to reach a cluster. Somebody is waiting.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Arguments of `farlog groups`.
 #[derive(Debug, Args)]
@@ -72,20 +68,11 @@ pub fn run(arguments: &GroupsArguments, data: &mut dyn Write) -> io::Result<Outc
     if started != Outcome::Done {
         return Ok(started);
     }
-    let name = arguments.file.display();
-    let loaded = match load_file(&arguments.file, &LoadOptions::default()) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            writeln!(io::stderr(), "error: cannot read {name}: {error}")?;
-            return Ok(Outcome::NoInput);
-        }
+    let topology = match file::topology(&arguments.file)? {
+        Ok(topology) => topology,
+        Err(outcome) => return Ok(outcome),
     };
-    if loaded.report.has_errors() {
-        write!(io::stderr(), "{}", loaded.report.render())?;
-        writeln!(io::stderr(), "{name}: refused; `farlog check {name}` says more")?;
-        return Ok(Outcome::Usage);
-    }
-    let asked = match chosen(&loaded.topology, arguments) {
+    let asked = match chosen(&topology, arguments) {
         Ok(asked) => asked,
         Err(why) => {
             writeln!(io::stderr(), "error: {why}")?;
@@ -96,7 +83,7 @@ pub fn run(arguments: &GroupsArguments, data: &mut dyn Write) -> io::Result<Outc
     let mut view = GroupView::new(&arguments.group, &arguments.to);
     let mut outcome = Outcome::Done;
     for (link, direction) in asked {
-        let described = describe(&loaded.topology, link, &arguments.group, direction);
+        let described = describe(&topology, link, &arguments.group, direction);
         match runtime.block_on(described) {
             Ok(positions) => view.add(link, direction, positions),
             Err((exit, why)) => {

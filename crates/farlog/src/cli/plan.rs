@@ -11,13 +11,13 @@ use indicatif::MultiProgress;
 
 use super::Outcome;
 use super::check::describe_link;
+use super::file;
 use super::logging::LoggingArguments;
 use crate::app::clusters::{self, SharedCluster};
 use crate::app::links;
 use crate::render::plan::{LinkPlanView, PlanView};
 use crate::render::{self, OutputFormat};
 use crate::settings::topology::{ClusterSettings, LinkSettings, Topology};
-use crate::settings::{LoadOptions, load_file};
 
 /// Arguments of `farlog plan`.
 #[derive(Debug, Args)]
@@ -42,12 +42,9 @@ pub fn run(arguments: &PlanArguments, data: &mut dyn Write) -> io::Result<Outcom
         return Ok(started);
     }
     let name = arguments.file.display();
-    let loaded = match load_file(&arguments.file, &LoadOptions::default()) {
+    let loaded = match file::load(&arguments.file)? {
         Ok(loaded) => loaded,
-        Err(error) => {
-            writeln!(io::stderr(), "error: cannot read {name}: {error}")?;
-            return Ok(Outcome::NoInput);
-        }
+        Err(outcome) => return Ok(outcome),
     };
     write!(io::stderr(), "{}", loaded.report.render())?;
     if !loaded.is_accepted() {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use farlog_client::{Cluster, ConnectError};
@@ -11,16 +10,13 @@ use farlog_link::Clock;
 use indicatif::MultiProgress;
 
 use super::Outcome;
+use super::file::{self, CONNECT_TIMEOUT};
 use super::logging::LoggingArguments;
 use crate::app::clusters;
 use crate::app::published::{Published, PublishedError};
 use crate::render::OutputFormat;
 use crate::render::view::StatusView;
 use crate::settings::topology::{ClusterSettings, Topology};
-use crate::settings::{LoadOptions, load_file};
-
-/// How long to try to reach a target. Somebody is waiting.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Arguments of both commands.
 #[derive(Debug, Args)]
@@ -77,19 +73,10 @@ pub(super) fn read(arguments: &PublishedArguments) -> io::Result<Result<Found, O
 /// The topology with the links that are asked for.
 fn topology(arguments: &PublishedArguments) -> io::Result<Result<Topology, Outcome>> {
     let name = arguments.file.display();
-    let loaded = match load_file(&arguments.file, &LoadOptions::default()) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            writeln!(io::stderr(), "error: cannot read {name}: {error}")?;
-            return Ok(Err(Outcome::NoInput));
-        }
+    let mut topology = match file::topology(&arguments.file)? {
+        Ok(topology) => topology,
+        Err(outcome) => return Ok(Err(outcome)),
     };
-    if loaded.report.has_errors() {
-        write!(io::stderr(), "{}", loaded.report.render())?;
-        writeln!(io::stderr(), "{name}: refused; `farlog check {name}` says more")?;
-        return Ok(Err(Outcome::Usage));
-    }
-    let mut topology = loaded.topology;
     for wanted in &arguments.link {
         if topology.link(wanted).is_none() {
             let known: Vec<&str> = topology.links.iter().map(|each| each.name.as_str()).collect();

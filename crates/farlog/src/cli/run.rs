@@ -33,7 +33,7 @@ pub struct RunArguments {
     ///
     /// Start as many instances of one file as you like: one of them mirrors each link, the others
     /// stand by. With a name of its own that stays the same, a restarted instance takes its place
-    /// at once instead of after the session timeout; two processes of one name end one another.
+    /// at once instead of after the session timeout; two of one name take links from each other.
     #[arg(long, value_name = "NAME", env = "FARLOG_INSTANCE", value_parser = instance_name)]
     pub instance: Option<String>,
     /// Run only the links into these clusters, separated by commas (as MirrorMaker 2's --clusters).
