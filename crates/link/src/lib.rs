@@ -13,6 +13,7 @@ pub mod groups;
 pub mod identity;
 pub mod limits;
 mod link;
+pub mod mm2;
 mod observe;
 pub mod offsets;
 pub mod options;

@@ -6,3 +6,4 @@ mod events;
 mod fixture;
 mod histories;
 mod mirror;
+mod mirrormaker_classes;

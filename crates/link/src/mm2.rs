@@ -1,0 +1,21 @@
+//! MirrorMaker 2 as others see it: the records in its internal topics, byte for byte, their names,
+//! and what its own reader makes of them. Pure, but for `observe`.
+//!
+//! Every record is an unversioned or version 0 `Struct` of Kafka's protocol types (KIP-382). Java's
+//! readers fail on a null value, so nothing here writes a tombstone; ours skip one.
+
+pub mod checkpoint;
+pub mod heartbeat;
+pub mod names;
+pub mod offset_sync;
+pub mod offset_sync_store;
+mod record_bytes;
+pub mod source_offset;
+
+pub use checkpoint::Checkpoint;
+pub use heartbeat::Heartbeat;
+pub use names::{OffsetSyncsLocation, Pair};
+pub use offset_sync::OffsetSync;
+pub use offset_sync_store::OffsetSyncStore;
+pub use record_bytes::{TextTooLong, Unreadable};
+pub use source_offset::SourceOffset;
