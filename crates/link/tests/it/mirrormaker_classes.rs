@@ -28,7 +28,7 @@ impl Dialogue {
         writeln!(self.questions, "{what}").unwrap();
     }
 
-    fn is_confirmed_by(self, version: KafkaVersion) {
+    fn is_confirmed_by(&self, version: KafkaVersion) {
         let oracle = Tool::java_client(version, "MirrorMakerOracle").input(self.questions.clone());
         let said = oracle.run().unwrap().stdout;
         let both = said.lines().zip(self.answers.lines()).enumerate();
