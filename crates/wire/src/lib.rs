@@ -6,6 +6,7 @@
 //! - [`frame`]: requests and responses with their size prefix and header.
 //! - [`error_code`]: Kafka's error codes, by name.
 //! - [`records`]: record batches: headers, CRC, merging, codecs.
+//! - [`group_records`]: committed offsets in `__consumer_offsets`.
 //! - [`base64`]: as SASL writes it.
 //! - [`limits`]: what bounds the memory that bytes from outside can make us use.
 
@@ -13,6 +14,7 @@ pub mod api_key;
 pub mod base64;
 pub mod error_code;
 pub mod frame;
+pub mod group_records;
 pub mod limits;
 pub mod message;
 pub mod messages;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use farlog_wire::{ErrorCode, Uuid};
 
-use super::record::{Key, OffsetValue};
+use super::record::{Key, OffsetKey, OffsetValue};
 
 /// An offset to be committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl NewOffset {
 
     pub(super) fn key(&self, group: &str) -> Key {
         let (topic, partition) = (self.topic.clone(), self.partition);
-        Key::Offset { group: group.to_owned(), topic, partition }
+        Key::Offset(OffsetKey { group: group.to_owned(), topic, partition })
     }
 }
 

@@ -8,7 +8,7 @@ use farlog_wire::records::{BatchError, ControlType, RawBatch, Record, batches, c
 
 use super::classic::{ClassicGroup, Now};
 use super::consumer::ConsumerGroup;
-use super::record::{ClassicValue, Key, OffsetValue, RecordError};
+use super::record::{ClassicValue, Key, OffsetKey, OffsetValue, RecordError};
 use super::{Groups, Inner, Kind, OFFSETS_TOPIC, Staged};
 use crate::catalog::Catalog;
 use crate::limits::{DECOMPRESSED_BATCH_BYTES_MAX, SCAN_BYTES};
@@ -164,7 +164,7 @@ impl Groups {
         let Some(key) = record.key else { return Ok(()) };
         let value = record.value.map(Bytes::copy_from_slice);
         match (Key::from_bytes(Bytes::copy_from_slice(key))?, value) {
-            (Key::Offset { group, topic, partition }, Some(value)) => {
+            (Key::Offset(OffsetKey { group, topic, partition }), Some(value)) => {
                 let value = OffsetValue::from_bytes(value)?;
                 let inner = &mut replayed.inner;
                 if let Some(producer_id) = transaction {
@@ -174,7 +174,7 @@ impl Groups {
                     known.offsets.set(&topic, partition, value);
                 }
             }
-            (Key::Offset { group, topic, partition }, None) => {
+            (Key::Offset(OffsetKey { group, topic, partition }), None) => {
                 if let Some(known) = replayed.inner.groups.get_mut(&group) {
                     known.offsets.remove(&topic, partition);
                 }

@@ -6,7 +6,7 @@ use farlog_wire::{EncodeError, ErrorCode};
 use super::classic::Committer;
 use super::log::{self, NewRecord};
 use super::offsets::{FetchedOffset, NewOffset};
-use super::record::{Key, OffsetValue};
+use super::record::{OffsetKey, OffsetValue};
 use super::{Groups, Inner, Kind, Staged};
 use crate::catalog::Catalog;
 
@@ -207,7 +207,7 @@ impl Groups {
         }
         let tombstone = |(topic, partition): &(String, i32)| {
             let (group, topic, partition) = (id.to_owned(), topic.clone(), *partition);
-            Ok((Key::Offset { group, topic, partition }.to_bytes()?, None))
+            Ok((OffsetKey { group, topic, partition }.to_bytes()?, None))
         };
         let records: Result<Vec<NewRecord>, EncodeError> = doomed.iter().map(tombstone).collect();
         let records = records.map_err(|error| log::unwritable(&error))?;

@@ -127,7 +127,7 @@ impl ConsumerGroup {
                     let resolved = Resolved::restored(topics, timestamp_ms, now);
                     group.patterns.insert(pattern.clone(), resolved);
                 }
-                Key::Offset { .. } | Key::Classic { .. } | Key::Other(_) => {}
+                Key::Offset(_) | Key::Classic { .. } | Key::Other(_) => {}
             }
         }
         group.written = written;

@@ -6,8 +6,9 @@
 mod consumer;
 
 use bytes::Bytes;
-use farlog_wire::primitives::TaggedFields;
-use farlog_wire::{DecodeError, EncodeError, Reader, Uuid, Writer};
+use farlog_wire::group_records::read_version as version;
+pub(super) use farlog_wire::group_records::{OffsetKey, OffsetValue, RecordError};
+use farlog_wire::{DecodeError, EncodeError, Reader, Writer};
 
 pub(super) use consumer::{
     ConsumerGroupValue, CurrentAssignmentValue, MemberMetadataValue, PatternValue,
@@ -18,7 +19,7 @@ pub(super) use consumer::{
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     /// Kinds 0 and 1: where a group is in a partition.
-    Offset { group: String, topic: String, partition: i32 },
+    Offset(OffsetKey),
     /// Kind 2: a classic group.
     Classic { group: String },
     /// Kind 3: the epoch of a consumer group (KIP-848).
@@ -35,19 +36,6 @@ pub(super) enum Key {
     Pattern { group: String, pattern: String },
     /// Kinds of share and streams groups, and what may come.
     Other(i16),
-}
-
-/// The value of an offset: versions 0 to 4, written in version 4.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct OffsetValue {
-    pub(super) offset: i64,
-    pub(super) leader_epoch: i32,
-    pub(super) metadata: String,
-    pub(super) commit_timestamp_ms: i64,
-    /// -1 for none: only clients of 2018 set it.
-    pub(super) expire_timestamp_ms: i64,
-    /// All zeros if it is not known.
-    pub(super) topic_id: Uuid,
 }
 
 /// The value of a classic group: versions 0 to 3, written in version 3.
@@ -74,22 +62,13 @@ pub(super) struct ClassicMemberValue {
     pub(super) assignment: Bytes,
 }
 
-/// The value does not hold what its key says.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RecordError {
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    #[error("{what} of version {version}, which a later release wrote")]
-    Version { what: &'static str, version: i16 },
-}
-
 // === impl Key ===
 
 impl Key {
     pub(super) fn to_bytes(&self) -> Result<Bytes, EncodeError> {
         let mut out = Writer::new();
         let (kind, group, member) = match self {
-            Self::Offset { group, .. } => (1, group, None),
+            Self::Offset(key) => return key.to_bytes(),
             Self::Classic { group } => (2, group, None),
             Self::Consumer { group } => (3, group, None),
             Self::Member { group, member } => (5, group, Some(member)),
@@ -107,25 +86,20 @@ impl Key {
         if let Some(member) = member {
             out.string("Key.member", member, false)?;
         }
-        if let Self::Offset { topic, partition, .. } = self {
-            out.string("Key.topic", topic, false)?;
-            out.i32(*partition);
-        }
         Ok(out.into_bytes().freeze())
     }
 
     pub(super) fn from_bytes(bytes: Bytes) -> Result<Self, RecordError> {
+        if let Some(key) = OffsetKey::from_bytes(bytes.clone())? {
+            return Ok(Self::Offset(key));
+        }
         let mut input = Reader::new(bytes);
         let kind = input.i16("Key.kind")?;
-        if !matches!(kind, 0..=3 | 5..=8 | 16) {
+        if !matches!(kind, 2..=3 | 5..=8 | 16) {
             return Ok(Self::Other(kind));
         }
         let group = input.string("Key.group", false)?;
         let key = match kind {
-            0 | 1 => {
-                let topic = input.string("Key.topic", false)?;
-                Self::Offset { group, topic, partition: input.i32("Key.partition")? }
-            }
             2 => Self::Classic { group },
             3 => Self::Consumer { group },
             6 => Self::TargetEpoch { group },
@@ -141,67 +115,6 @@ impl Key {
         };
         input.finish("Key")?;
         Ok(key)
-    }
-}
-
-// === impl OffsetValue ===
-
-impl OffsetValue {
-    pub(super) fn to_bytes(&self) -> Result<Bytes, EncodeError> {
-        let mut out = Writer::new();
-        // What Kafka writes for the rare offset with an expiry of its own.
-        let expires = self.expire_timestamp_ms >= 0;
-        out.i16(if expires { 1 } else { 4 });
-        out.i64(self.offset);
-        if expires {
-            out.string("OffsetCommitValue.metadata", &self.metadata, false)?;
-            out.i64(self.commit_timestamp_ms);
-            out.i64(self.expire_timestamp_ms);
-            return Ok(out.into_bytes().freeze());
-        }
-        out.i32(self.leader_epoch);
-        out.string("OffsetCommitValue.metadata", &self.metadata, true)?;
-        out.i64(self.commit_timestamp_ms);
-        let mut tagged = TaggedFields::new();
-        if self.topic_id != Uuid::default() {
-            tagged.field(0, |out| {
-                out.uuid(self.topic_id);
-                Ok(())
-            })?;
-        }
-        out.tagged_fields(&tagged);
-        Ok(out.into_bytes().freeze())
-    }
-
-    pub(super) fn from_bytes(bytes: Bytes) -> Result<Self, RecordError> {
-        let mut input = Reader::new(bytes);
-        let version = version(&mut input, "OffsetCommitValue", 4)?;
-        let flexible = version >= 4;
-        let offset = input.i64("OffsetCommitValue.offset")?;
-        let leader_epoch =
-            if version >= 3 { input.i32("OffsetCommitValue.leader_epoch")? } else { -1 };
-        let metadata = input.string("OffsetCommitValue.metadata", flexible)?;
-        let commit_timestamp_ms = input.i64("OffsetCommitValue.commit_timestamp")?;
-        let expire_timestamp_ms =
-            if version == 1 { input.i64("OffsetCommitValue.expire_timestamp")? } else { -1 };
-        let mut topic_id = Uuid::default();
-        if flexible {
-            input.tagged_fields("OffsetCommitValue", |tag, input| {
-                if tag == 0 {
-                    topic_id = input.uuid("OffsetCommitValue.topic_id")?;
-                }
-                Ok(tag == 0)
-            })?;
-        }
-        input.finish("OffsetCommitValue")?;
-        Ok(Self {
-            offset,
-            leader_epoch,
-            metadata,
-            commit_timestamp_ms,
-            expire_timestamp_ms,
-            topic_id,
-        })
     }
 }
 
@@ -285,15 +198,6 @@ impl ClassicMemberValue {
         }
         Ok(member)
     }
-}
-
-/// The version at the start of a value.
-fn version(input: &mut Reader, what: &'static str, known_max: i16) -> Result<i16, RecordError> {
-    let version = input.i16(what)?;
-    if (0..=known_max).contains(&version) {
-        return Ok(version);
-    }
-    Err(RecordError::Version { what, version })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Against bytes that Kafka 4.3.1's own classes made.
 
+use farlog_wire::Uuid;
 use super::*;
 
 fn hex(text: &str) -> Bytes {
@@ -16,7 +17,7 @@ fn keys_are_kafkas() {
     let keys = [
         (
             "0001000567726f75700005746f70696300000009",
-            Key::Offset { group: group(), topic: "topic".to_owned(), partition: 9 },
+            Key::Offset(OffsetKey { group: group(), topic: "topic".to_owned(), partition: 9 }),
         ),
         ("0002000567726f7570", Key::Classic { group: group() }),
         ("0003000567726f7570", Key::Consumer { group: group() }),
