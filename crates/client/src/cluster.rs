@@ -15,6 +15,7 @@ pub use metadata::{
     BrokerMetadata, ClusterMetadata, PartitionMetadata, TopicMetadata, TopicSelection,
 };
 pub(crate) use retry::Retry;
+pub(crate) use route::is_coordinator_moving;
 
 use crate::broker_name::BrokerName;
 use crate::connection::Connection;

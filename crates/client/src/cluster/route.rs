@@ -386,7 +386,7 @@ fn coordinator_of(
 }
 
 /// Codes that mean "ask again, perhaps somebody else".
-fn is_coordinator_moving(code: ErrorCode) -> bool {
+pub(crate) fn is_coordinator_moving(code: ErrorCode) -> bool {
     [
         ErrorCode::NOT_COORDINATOR,
         ErrorCode::COORDINATOR_NOT_AVAILABLE,

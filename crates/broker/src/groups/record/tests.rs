@@ -1,7 +1,7 @@
 //! Against bytes that Kafka 4.3.1's own classes made.
 
-use farlog_wire::Uuid;
 use super::*;
+use farlog_wire::Uuid;
 
 fn hex(text: &str) -> Bytes {
     let digits = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal");
