@@ -29,6 +29,7 @@ mod source;
 pub mod state;
 pub mod status;
 mod target;
+mod topic_writer;
 pub mod topics;
 mod topology;
 
