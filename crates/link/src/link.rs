@@ -14,12 +14,14 @@ use tokio::time::{Instant, sleep};
 
 use crate::backoff::Backoff;
 use crate::clock::Clock;
+use crate::groups::Direction;
+use crate::offsets::{LiveMaps, Translated};
 use crate::options::LinkOptions;
 use crate::ownership::{self, Lease, is_owner};
 use crate::partition::{LinkContext, StatusCell};
 use crate::publish;
 use crate::session::{self, Setup, set_up};
-use crate::state::Claim;
+use crate::state::{Claim, MirrorId};
 use crate::status::{LinkState, LinkStatus};
 
 /// Why a link cannot run.
@@ -79,6 +81,8 @@ pub struct LinkHandle {
 pub(crate) struct Shared {
     head: Mutex<LinkStatus>,
     cells: Mutex<BTreeMap<(String, i32), StatusCell>>,
+    /// Of the session under way.
+    maps: Mutex<Option<LiveMaps>>,
 }
 
 /// A session under way.
@@ -105,7 +109,8 @@ impl Link {
             at_ms: clock.now_ms(),
             partitions: Vec::new(),
         };
-        let shared = Shared { head: Mutex::new(head), cells: Mutex::default() };
+        let shared =
+            Shared { head: Mutex::new(head), cells: Mutex::default(), maps: Mutex::default() };
         // A process draws its own random keys; no more is asked of a nonce.
         let nonce = RandomState::new().build_hasher().finish() as u32;
         Self { options, source, target, clock, nonce, shared: Arc::new(shared) }
@@ -285,6 +290,7 @@ async fn hold(
             }
         };
         shared.set_why("");
+        shared.set_maps(Some(context.maps.clone()));
         tell.send_replace(Some(Arc::clone(&context)));
         tokio::select! {
             () = session::run(Arc::clone(&context), Arc::clone(&shared), stop.clone()) => {}
@@ -356,6 +362,15 @@ impl Shared {
 
     fn clear_cells(&self) {
         self.cells().clear();
+        self.set_maps(None);
+    }
+
+    fn maps(&self) -> MutexGuard<'_, Option<LiveMaps>> {
+        self.maps.lock().expect("no holder of this lock panics")
+    }
+
+    fn set_maps(&self, maps: Option<LiveMaps>) {
+        *self.maps() = maps;
     }
 }
 
@@ -367,5 +382,21 @@ impl LinkHandle {
         let now_ms = self.clock.now_ms();
         let partitions = self.shared.cells().values().map(|cell| cell.snapshot(now_ms)).collect();
         LinkStatus { at_ms: now_ms, partitions, ..self.shared.head().clone() }
+    }
+
+    /// A position on one side of a mirror as a position on the other, by the map that this instance
+    /// keeps while it mirrors; `None` until it has read the mirror's position.
+    pub fn translated(
+        &self,
+        mirror: &MirrorId,
+        direction: Direction,
+        position: i64,
+    ) -> Option<Translated> {
+        let maps = self.shared.maps().clone()?;
+        let mapped = match direction {
+            Direction::ToTarget => maps.to_target(mirror, position),
+            Direction::ToSource => maps.to_source(mirror, position),
+        };
+        mapped.map(|mapped| mapped.resume)
     }
 }

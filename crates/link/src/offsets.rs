@@ -4,10 +4,14 @@
 //! one run however long it is. Made from what was written ahead, see `history`. Pure.
 
 mod history;
+mod live;
 
 use std::ops::Range;
 
 pub use history::{MapError, offset_map};
+#[allow(unused_imports, reason = "for groups that follow")]
+pub(crate) use live::Mapped;
+pub(crate) use live::{LiveMap, LiveMaps};
 
 /// Records that follow each other on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +135,28 @@ impl OffsetMap {
                     false => source.end - source.start,
                 };
                 Translated::from_start(source.start, reread_max)
+            }
+        }
+    }
+
+    /// The source offset behind the record before a position of the mirror, which is where
+    /// mirroring went on from there; `None` where the map does not say.
+    fn source_behind(&self, target_position: i64) -> Option<i64> {
+        if target_position == self.begin.1 {
+            return Some(self.begin.0);
+        }
+        if target_position == self.end.1 {
+            return Some(self.end.0);
+        }
+        let index =
+            self.stretches.partition_point(|stretch| stretch.target().end < target_position);
+        match self.stretches.get(index)? {
+            Stretch::Run(run) if run.target_offset < target_position => {
+                Some(run.source_offset + (target_position - run.target_offset))
+            }
+            Stretch::Run(_) => None,
+            Stretch::Unclear { source, target } => {
+                (target_position == target.end).then_some(source.end)
             }
         }
     }

@@ -20,10 +20,11 @@ use intake::broken;
 use probe::probe;
 use recover::{Recovered, recover};
 use stop::{Doubt, Interruption, Stop};
-use stream::Stream;
+use stream::{Shared, Stream};
 
 use crate::backoff::Backoff;
 use crate::limits::{BACKOFF_MIN, DECOMPRESSED_BATCH_BYTES_MAX, STOPPED_RETRY};
+use crate::offsets::LiveMap;
 use crate::ownership::LeaseVerdict;
 use crate::position::Position;
 use crate::state::{Fact, StateKey, StateValue};
@@ -120,6 +121,7 @@ async fn begin<'a>(
     let recovered = recover(context, mirror, leader, unsettled, known.log_end).await?;
     check_source(context, mirror, leader, &recovered).await?;
     let turn = begin_turn(context, mirror, recovered.position, known).await?;
+    let map = open_map(context, mirror, recovered.position, turn).await?;
     cell.recovered(recovered.position.source_offset, recovered.position.target_offset);
     tracing::debug!(
         mirror = %mirror,
@@ -128,7 +130,8 @@ async fn begin<'a>(
         source_leader_epoch = recovered.position.source_leader_epoch,
         "position read"
     );
-    Ok(Stream::new(context, mirror, cell, leader, turn, connection, recovered))
+    let shared = Shared { context, mirror, cell, map };
+    Ok(Stream::new(shared, leader, turn, connection, recovered))
 }
 
 /// Writes down where a turn begins, before anything is written in it, and says its number: what
@@ -158,6 +161,29 @@ async fn begin_turn(
     written.map_err(|error| Doubt::target(error.to_string()))?;
     known.began = Some(fact);
     Ok(turn)
+}
+
+/// The mirror's offset map up to a position that was read. What cannot be mapped is mirrored all
+/// the same.
+async fn open_map(
+    context: &LinkContext,
+    mirror: &MirrorPartition,
+    position: Position,
+    turn: u32,
+) -> Result<Option<LiveMap>, Interruption> {
+    let author = (turn, context.claim);
+    let facts = context.state.facts(&mirror.id);
+    if let Some(map) = context.maps.go_on(&mirror.id, &facts, position, author) {
+        return Ok(Some(map));
+    }
+    let facts = context.whole_facts(&mirror.id).await?;
+    match context.maps.begin(&mirror.id, &facts, position, author) {
+        Ok(map) => Ok(Some(map)),
+        Err(error) => {
+            tracing::warn!(mirror = %mirror, %error, "its offset map cannot be made");
+            Ok(None)
+        }
+    }
 }
 
 /// Holds the mirror's last record against the source record that it is a copy of.

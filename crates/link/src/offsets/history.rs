@@ -26,7 +26,7 @@ pub enum MapError {
 }
 
 /// Who wrote records of a turn.
-type Author = (u32, Claim);
+pub(super) type Author = (u32, Claim);
 
 /// What one turn wrote ahead, by offset in the mirror.
 type Ahead<'a> = Vec<(i64, &'a Entry)>;
@@ -97,7 +97,7 @@ fn stretch(
 }
 
 /// What a turn put between its beginning and `until`, and the source offset behind it.
-fn walk(begun: &Fact, ahead: &[(i64, &Entry)], until: i64) -> (Vec<MappedRun>, i64) {
+pub(super) fn walk(begun: &Fact, ahead: &[(i64, &Entry)], until: i64) -> (Vec<MappedRun>, i64) {
     let mut walk = Walk {
         source_offset: begun.source_offset,
         target_offset: begun.target_offset,

@@ -77,14 +77,19 @@ proptest! {
         world.live(12)?;
         // Where late requests may have arrived, the next turn tells.
         world.begin_turn(12)?;
+        let (live, id) = world.live_maps();
         let map = offset_map(&world.facts(), world.log_end()).unwrap();
         let content = world.content();
         for position in 0..=world.source_end() {
             let expected = content.partition_point(|&offset| offset < position) as i64;
             prop_assert_eq!(map.to_target(position), Translated::exact(expected));
+            let mapped = live.to_target(&id, position).unwrap();
+            prop_assert_eq!(mapped.resume, Translated::exact(expected));
         }
         for (target, &source) in content.iter().enumerate() {
             prop_assert_eq!(map.to_source(target as i64), Translated::exact(source));
+            let mapped = live.to_source(&id, target as i64).unwrap();
+            prop_assert_eq!(mapped.resume, Translated::exact(source));
         }
     }
 }

@@ -11,7 +11,8 @@ use super::stop::{Doubt, Interruption, Stop};
 
 use crate::clock::Clock;
 use crate::identity::ClusterCode;
-use crate::limits::{self, ENTRIES_KEPT_MAX};
+use crate::limits;
+use crate::offsets::LiveMaps;
 use crate::options::LinkOptions;
 use crate::ownership::Lease;
 use crate::pipeline::Freshness;
@@ -35,6 +36,7 @@ pub(crate) struct LinkContext {
     pub(crate) target_lanes: TargetLanes,
     pub(crate) state: StateStore,
     pub(crate) state_place: StatePlace,
+    pub(crate) maps: LiveMaps,
     /// When the last reading of the state topic began.
     pub(crate) state_read_at: tokio::sync::Mutex<Instant>,
     /// Buffers of merged batches, shared by all partitions.
@@ -58,6 +60,25 @@ impl LinkContext {
             return Ok(facts);
         }
         // The mirror lost its tail: what is known of older parts is in the topic only.
+        self.read_facts(mirror).await
+    }
+
+    /// Everything that was ever written down of a mirror partition.
+    pub(crate) async fn whole_facts(&self, mirror: &MirrorId) -> Result<MirrorFacts, Interruption> {
+        let facts = self.state.facts(mirror);
+        if facts.entries_from == 0 {
+            return Ok(facts);
+        }
+        match self.maps.recall(mirror) {
+            Some(mut read) => {
+                read.extend(facts);
+                Ok(read)
+            }
+            None => self.read_facts(mirror).await,
+        }
+    }
+
+    async fn read_facts(&self, mirror: &MirrorId) -> Result<MirrorFacts, Interruption> {
         let place = &self.state_place;
         let whole = place.read(&self.target, &self.target_leaders, &mirror.link, usize::MAX).await;
         whole
@@ -75,8 +96,10 @@ impl LinkContext {
         }
         let begun_at = Instant::now();
         let (place, link) = (&self.state_place, &self.options.name);
-        let read = place.read(&self.target, &self.target_leaders, link, ENTRIES_KEPT_MAX).await;
-        self.state.learn(read.map_err(|error| Doubt::target(error.to_string()))?);
+        let read = place.read(&self.target, &self.target_leaders, link, usize::MAX).await;
+        let read = read.map_err(|error| Doubt::target(error.to_string()))?;
+        self.state.learn(&read);
+        self.maps.remember(read);
         *last_begun_at = begun_at;
         Ok(())
     }

@@ -25,10 +25,11 @@ use crate::limits::{
     ANCHOR_INTERVAL, IN_FLIGHT_MAX, IN_FLIGHT_MAX_ROUND_TRIP, IN_FLIGHT_MIN, READY_BATCHES_MAX,
     UNARMED_SURE,
 };
+use crate::offsets::LiveMap;
 use crate::ownership::LeaseVerdict;
 use crate::pipeline::{Assembled, Window};
 use crate::source::{Fetched, MemoryTicket};
-use crate::state::{Entry, Fact, StateKey, StateValue, StateWriteError, Written};
+use crate::state::{Entry, Fact, Run, StateKey, StateValue, StateWriteError, Written};
 use crate::status::PartitionState;
 use crate::target::tail::{LATEST, LogView};
 
@@ -48,9 +49,19 @@ struct Sent {
     source_offset_next: i64,
     source_leader_epoch: i32,
     first_timestamp_ms: i64,
+    /// The source offsets of its records, unless they simply continue.
+    runs: Option<Vec<Run>>,
     sent_at: Instant,
     /// Held until the batch is acknowledged.
     _tickets: Vec<MemoryTicket>,
+}
+
+/// What a stream is about, and whom it tells.
+pub(crate) struct Shared<'a> {
+    pub(crate) context: &'a LinkContext,
+    pub(crate) mirror: &'a MirrorPartition,
+    pub(crate) cell: &'a StatusCell,
+    pub(crate) map: Option<LiveMap>,
 }
 
 /// One stretch of mirroring.
@@ -58,6 +69,7 @@ pub(crate) struct Stream<'a> {
     context: &'a LinkContext,
     mirror: &'a MirrorPartition,
     cell: &'a StatusCell,
+    map: Option<LiveMap>,
     leader: i32,
     turn: u32,
     connection: Connection,
@@ -86,19 +98,19 @@ enum Event {
 
 impl<'a> Stream<'a> {
     pub(crate) fn new(
-        context: &'a LinkContext,
-        mirror: &'a MirrorPartition,
-        cell: &'a StatusCell,
+        shared: Shared<'a>,
         leader: i32,
         turn: u32,
         connection: Connection,
         recovered: Recovered,
     ) -> Self {
+        let Shared { context, mirror, cell, map } = shared;
         let in_flight_max = context.options.in_flight_max.unwrap_or(IN_FLIGHT_MIN);
         Self {
             context,
             mirror,
             cell,
+            map,
             leader,
             turn,
             connection,
@@ -258,6 +270,7 @@ impl<'a> Stream<'a> {
             source_offset_next: assembled.source_offset_next,
             source_leader_epoch: assembled.source_leader_epoch,
             first_timestamp_ms: assembled.first_timestamp_ms,
+            runs: assembled.entry.map(|entry| entry.runs),
             sent_at: Instant::now(),
             _tickets: assembled.tickets,
         });
@@ -343,6 +356,9 @@ impl<'a> Stream<'a> {
             status.source_offset = sent.source_offset_next;
             status.target_offset = target_offset;
         });
+        if let Some(map) = &self.map {
+            map.landed(sent.target_offset, sent.record_count, sent.runs.as_deref());
+        }
         self.cell.state(now_ms, PartitionState::CatchingUp, "");
         if self.anchored_at.elapsed() >= ANCHOR_INTERVAL {
             self.anchored_at = Instant::now();
@@ -368,6 +384,9 @@ impl<'a> Stream<'a> {
         let oldest_ms = sent.or_else(ready).or_else(|| self.intake.oldest_waiting_ms());
         let settled = self.in_flight.is_empty() && self.ready.is_empty() && self.intake.is_empty();
         if settled && self.intake.is_caught_up() && self.intake.is_subscribed() {
+            if let Some(map) = &self.map {
+                map.all_mirrored(self.intake.offset());
+            }
             self.cell.all_mirrored(self.context.clock.now_ms(), self.intake.offset());
         } else if oldest_ms.is_some() {
             self.cell.oldest_unmirrored(oldest_ms);

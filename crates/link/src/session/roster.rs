@@ -52,6 +52,7 @@ impl Roster {
             planned.map(|mirror| (place(&mirror), mirror)).collect();
         // A mirror that holds another source topic's records is not written with this one's.
         wanted.extend(held.into_iter().map(|mirror| (place(&mirror), mirror)));
+        self.context.maps.keep_only(wanted.values().map(|mirror| &mirror.id));
         for (place, mirror) in wanted {
             self.place(place, mirror);
         }

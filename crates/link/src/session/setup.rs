@@ -13,6 +13,7 @@ use crate::apply::{InternalTopicError, ensure_internal_topic};
 use crate::clock::Clock;
 use crate::identity::{ClusterCode, LinkCode, TaggedId};
 use crate::limits::{ENTRIES_KEPT_MAX, MERGE_BUFFER_BYTES_MAX, STATE_PARTITIONS};
+use crate::offsets::LiveMaps;
 use crate::options::{LinkOptions, ProducerIds};
 use crate::ownership::Lease;
 use crate::partition::LinkContext;
@@ -61,7 +62,11 @@ pub(crate) async fn set_up(
     let target_leaders = Leaders::default();
     let place = state_place(&target, &options).await?;
     let read_at = Instant::now();
-    let journal = place.read(&target, &target_leaders, &options.name, ENTRIES_KEPT_MAX).await?;
+    let read = place.read(&target, &target_leaders, &options.name, usize::MAX).await?;
+    let mut journal = Journal::new(ENTRIES_KEPT_MAX);
+    journal.learn(&read);
+    let maps = LiveMaps::new();
+    maps.remember(read);
     let registered = journal.producer_id();
     let is_new = options.static_instance && journal.is_blank_but_for(claim);
     let (state, writing) = StateStore::new(target.clone(), place.clone(), clock.clone(), journal);
@@ -100,6 +105,7 @@ pub(crate) async fn set_up(
         source,
         target,
         state,
+        maps,
         producer_id,
         freshness,
         claim,

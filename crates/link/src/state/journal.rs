@@ -23,6 +23,14 @@ pub struct MirrorFacts {
 }
 
 impl MirrorFacts {
+    /// Adds what is known besides.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.start = self.start.or(other.start);
+        self.turns.extend(other.turns);
+        self.entries.extend(other.entries);
+        self.lost.extend(other.lost);
+    }
+
     /// The latest turn that is known, 0 if there was none.
     pub fn turn(&self) -> u32 {
         let begun = self.turns.last_key_value().map_or(0, |((turn, _), _)| *turn);
@@ -53,8 +61,10 @@ impl MirrorFacts {
 
     fn begun(&mut self, key: (u32, Claim), fact: Fact, turns_max: usize) {
         self.turns.insert(key, fact);
-        while self.turns.len() > turns_max {
-            self.turns.pop_first();
+        while self.turns.len() > turns_max && self.turns.pop_first().is_some() {
+            // Of a mirror that ends before all that are left, an older one tells where it stood.
+            let kept_from = self.turns.values().map(|begun| begun.target_offset).min();
+            self.entries_from = self.entries_from.max(kept_from.unwrap_or(i64::MAX));
         }
     }
 
@@ -152,12 +162,12 @@ impl Journal {
     }
 
     /// Adds what another reading of the state topic found; what is known here stays.
-    pub fn learn(&mut self, read: Self) {
+    pub fn learn(&mut self, read: &Self) {
         self.producer_id = self.producer_id.or(read.producer_id);
-        self.began.extend(read.began);
-        for (mirror, read) in read.mirrors {
+        self.began.extend(&read.began);
+        for (mirror, read) in &read.mirrors {
             let entries_max = self.entries_max;
-            let facts = self.mirrors.entry(mirror).or_default();
+            let facts = self.mirrors.entry(mirror.clone()).or_default();
             facts.start = facts.start.or(read.start);
             if let Some(anchor) = read.anchor {
                 let known = facts.anchor.map(|known| (known.turn, known.target_offset));
@@ -165,14 +175,14 @@ impl Journal {
                     facts.anchor = Some(anchor);
                 }
             }
-            for (key, fact) in read.turns {
-                facts.begun(key, fact, entries_max);
+            for (key, fact) in &read.turns {
+                facts.begun(*key, *fact, entries_max);
             }
-            facts.lost.extend(read.lost);
+            facts.lost.extend(&read.lost);
             facts.entries_from = facts.entries_from.max(read.entries_from);
-            for (key, entry) in read.entries {
-                if key.0 >= facts.entries_from && !facts.entries.contains_key(&key) {
-                    facts.insert(key, entry, entries_max);
+            for (key, entry) in &read.entries {
+                if key.0 >= facts.entries_from && !facts.entries.contains_key(key) {
+                    facts.insert(*key, entry.clone(), entries_max);
                 }
             }
         }
@@ -192,6 +202,14 @@ impl Journal {
     pub fn is_blank_but_for(&self, claim: Claim) -> bool {
         let others = self.began.iter().any(|began| *began != claim);
         self.mirrors.is_empty() && self.producer_id.is_none() && !others
+    }
+
+    /// Of the mirrors that a journal of `entries_max` would know in part only, everything.
+    pub(crate) fn into_long(self, entries_max: usize) -> HashMap<MirrorId, MirrorFacts> {
+        let long = |facts: &MirrorFacts| {
+            facts.entries.len() > entries_max || facts.turns.len() > entries_max
+        };
+        self.mirrors.into_iter().filter(|(_, facts)| long(facts)).collect()
     }
 
     /// The mirror partitions that are known, in no order.
@@ -228,5 +246,32 @@ mod tests {
         let id = StateKey::ProducerId { link: "l".to_owned() };
         journal.set(id, Some(StateValue::ProducerId(9)));
         assert!(!journal.is_blank_but_for(claim(7)));
+    }
+
+    #[test]
+    fn a_mirror_that_ends_before_all_turns_that_are_kept_is_understood_by_the_topic() {
+        let mirror = MirrorId {
+            link: "l".to_owned(),
+            source_topic_id: farlog_wire::primitives::Uuid([1; 16]),
+            target_topic_id: farlog_wire::primitives::Uuid([2; 16]),
+            partition: 0,
+        };
+        let mut journal = Journal::new(2);
+        let begin = |journal: &mut Journal, turn: u32, target_offset: i64| {
+            let claim = Claim { generation: 1, nonce: 7 };
+            let key = StateKey::Turn { mirror: mirror.clone(), turn, claim };
+            let source_offset = target_offset * 10;
+            let fact = Fact { target_offset, source_offset, source_leader_epoch: 0, turn };
+            journal.set(key, Some(StateValue::Fact(fact)));
+            journal.facts(&mirror).entries_from
+        };
+        assert_eq!(begin(&mut journal, 1, 0), 0);
+        assert_eq!(begin(&mut journal, 2, 50), 0);
+        assert_eq!(begin(&mut journal, 3, 70), 50);
+        assert_eq!(begin(&mut journal, 4, 60), 60);
+        assert_eq!(begin(&mut journal, 5, 40), 60, "the first turns may lie behind this one");
+        let mut learned = Journal::new(2);
+        learned.learn(&journal);
+        assert_eq!(learned.facts(&mirror), journal.facts(&mirror));
     }
 }

@@ -51,7 +51,7 @@ impl StateStore {
     }
 
     /// Adds what was read from the state topic again.
-    pub(crate) fn learn(&self, read: Journal) {
+    pub(crate) fn learn(&self, read: &Journal) {
         self.lock().learn(read);
     }
 

@@ -4,9 +4,13 @@
 //! The processes of `crates/farlog/tests` are killed for real; here the same happens to tasks,
 //! which is faster and finds most of the same.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use farlog_client::{Cluster, TopicSelection};
+use farlog_link::groups::Direction;
+use farlog_link::offsets::{Certainty, Translated};
+use farlog_link::state::MirrorId;
 use farlog_link::topics::TopicRule;
 use farlog_link::{LinkOptions, ProducerIds};
 use farlog_testkit::history::Session;
@@ -68,8 +72,9 @@ async fn survive(seed: u64, base_timestamp_ms: i64, producer_ids: ProducerIds) {
     }
     generator.settle().await.unwrap();
     let options = LinkOptions { producer_ids, ..link_options(&prefix, true) };
-    let link = start(&pair, options);
+    let link = start(&pair, options.clone());
     catch_up(&pair, &generator, &link).await;
+    check_maps(&pair, &target, &generator, &link, &options).await;
     link.stop().await;
     for (plan, partition, account) in generator.accounts() {
         let mirror = read_partition(&target, &plan.name, partition).await.unwrap();
@@ -80,6 +85,46 @@ async fn survive(seed: u64, base_timestamp_ms: i64, producer_ids: ProducerIds) {
         let report = check(&expected, &account.aborted, &mirror, Extent::Whole);
         assert_eq!(report.findings_total, 0, "seed {seed}, {} {partition}: {report}", plan.name);
     }
+}
+
+/// The maps that the link keeps translate every record both ways.
+async fn check_maps(
+    pair: &Pair,
+    target: &Session,
+    generator: &Generator,
+    link: &crate::fixture::Running,
+    options: &LinkOptions,
+) {
+    let topic_id = async |cluster: &Cluster, name: &str| {
+        let metadata = cluster.metadata(&TopicSelection::one(name)).await.unwrap();
+        metadata.topic(name).unwrap().topic_id.unwrap()
+    };
+    let mut translated = 0;
+    for (plan, partition, account) in generator.accounts() {
+        let mirror = MirrorId {
+            link: options.name.clone(),
+            source_topic_id: topic_id(&pair.source, &plan.name).await,
+            target_topic_id: topic_id(&pair.target, &plan.name).await,
+            partition,
+        };
+        let expected = account.expected().into_iter();
+        let sources: HashMap<Identity, i64> =
+            expected.map(|one| (one.identity, one.source_offset)).collect();
+        for record in read_partition(target, &plan.name, partition).await.unwrap().records {
+            let Some(&source_offset) = sources.get(&record.identity()) else { continue };
+            let pairs = [
+                (Direction::ToTarget, source_offset, record.offset),
+                (Direction::ToSource, record.offset, source_offset),
+            ];
+            translated += 1;
+            for (direction, position, offset) in pairs {
+                let exact = Some(Translated { offset, certainty: Certainty::Exact });
+                let said = link.handle.translated(&mirror, direction, position);
+                assert_eq!(said, exact, "{} {partition}: {direction:?} {position}", plan.name);
+            }
+        }
+    }
+    assert!(translated > 0);
 }
 
 /// What both cleaners must leave: the last record of each key, unless it is a tombstone.

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::{Candidate, claim, resume_compacted};
+use crate::offsets::{LiveMap, LiveMaps};
 use crate::position::{Position, candidates};
 use crate::state::{Entry, Fact, Journal, MirrorFacts, MirrorId, Run, StateKey, StateValue};
 use farlog_wire::primitives::Uuid;
@@ -68,6 +69,9 @@ pub(crate) struct World {
     /// A request of an instance that died.
     late: Option<Batch>,
     crc: u32,
+    live: LiveMaps,
+    /// The map that the running turn feeds.
+    map: Option<LiveMap>,
 }
 
 /// How one turn ended.
@@ -87,6 +91,17 @@ fn id() -> MirrorId {
     }
 }
 
+fn runs_of(content: &[(i64, i32)]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for &(offset, _) in content {
+        match runs.last_mut() {
+            Some(run) if run.source_offset + run.record_count == offset => run.record_count += 1,
+            _ => runs.push(Run { source_offset: offset, record_count: 1 }),
+        }
+    }
+    runs
+}
+
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut journal = Journal::new(usize::MAX);
@@ -103,6 +118,8 @@ impl World {
             journal,
             late: None,
             crc: 0,
+            live: LiveMaps::new(),
+            map: None,
         }
     }
 
@@ -144,6 +161,13 @@ impl World {
         self.mirror.push(batch);
     }
 
+    fn acknowledged(&self, batch: &Batch) {
+        let runs = runs_of(&batch.content);
+        let begun = self.map.as_ref().unwrap();
+        let continues = runs.len() == 1 && runs[0].source_offset == self.truth.0;
+        begun.landed(batch.base_offset, batch.left as i64, (!continues).then_some(&*runs));
+    }
+
     /// A request of a dead instance arrives, if the mirror is still where that one saw it.
     fn arrives_late(&mut self) -> bool {
         match self.late.take() {
@@ -172,15 +196,7 @@ impl World {
         let count = self.random.below(12) as usize;
         let same_epoch = records.take_while(|(_, epoch)| *epoch == first.1).take(count);
         let content: Vec<_> = std::iter::once(first).chain(same_epoch).collect();
-        let mut runs: Vec<Run> = Vec::new();
-        for &(offset, _) in &content {
-            match runs.last_mut() {
-                Some(run) if run.source_offset + run.record_count == offset => {
-                    run.record_count += 1
-                }
-                _ => runs.push(Run { source_offset: offset, record_count: 1 }),
-            }
-        }
+        let runs = runs_of(&content);
         self.crc += 1;
         let entry =
             Entry { source_leader_epoch: first.1, crc: self.crc, runs: runs.clone(), turn: 0 };
@@ -211,6 +227,16 @@ impl World {
         };
         let key = StateKey::Turn { mirror: id(), turn, claim: claim(generation) };
         self.journal.set(key, Some(StateValue::Fact(began)));
+        let (facts, author) = (self.facts(), (turn, claim(generation)));
+        // Some find the map of the turn before, as the next turn of the same instance does.
+        if self.random.one_in(3) {
+            self.live.keep_only(std::iter::empty());
+        }
+        let map = self.live.go_on(&id(), &facts, position, author);
+        self.map = Some(match map {
+            Some(map) => map,
+            None => self.live.begin(&id(), &facts, position, author).unwrap(),
+        });
         Ok((position, turn))
     }
 
@@ -239,6 +265,7 @@ impl World {
                 self.late = Some(batch);
                 return Ok(Ended::Died);
             }
+            self.acknowledged(&batch);
             self.land(batch);
             if self.random.one_in(3) {
                 self.life_goes_on();
@@ -264,6 +291,11 @@ impl World {
     /// What the state topic says.
     pub(crate) fn facts(&self) -> MirrorFacts {
         self.journal.facts(&id())
+    }
+
+    /// What the maps say that were kept while the mirror grew.
+    pub(crate) fn live_maps(&self) -> (&LiveMaps, MirrorId) {
+        (&self.live, id())
     }
 
     /// Source offset of each record that was ever mirrored.
