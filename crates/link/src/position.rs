@@ -53,6 +53,16 @@ pub enum Candidate<'a> {
     Fact(Fact),
 }
 
+impl Candidate<'_> {
+    /// The offset of the mirror that it is about.
+    pub fn target_offset(&self) -> i64 {
+        match self {
+            Self::Entries { target_offset, .. } => *target_offset,
+            Self::Fact(fact) => fact.target_offset,
+        }
+    }
+}
+
 /// A batch written ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hypothesis<'a> {
@@ -94,10 +104,8 @@ pub fn candidates(facts: &MirrorFacts, log_end: i64) -> Vec<Candidate<'_>> {
     let start = facts.start.filter(|start| start.target_offset <= log_end);
     for fact in latest.into_iter().chain(start) {
         // An entry at a fact's own offset comes after the fact, so it is asked first.
-        let place = found.iter().position(|candidate| match candidate {
-            Candidate::Entries { target_offset, .. } => *target_offset < fact.target_offset,
-            Candidate::Fact(other) => other.target_offset < fact.target_offset,
-        });
+        let place =
+            found.iter().position(|candidate| candidate.target_offset() < fact.target_offset);
         found.insert(place.unwrap_or(found.len()), Candidate::Fact(fact));
     }
     found

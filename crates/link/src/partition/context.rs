@@ -49,20 +49,6 @@ pub(crate) struct LinkContext {
 }
 
 impl LinkContext {
-    /// What is known of a mirror partition that ends at `log_end`.
-    pub(crate) async fn facts(
-        &self,
-        mirror: &MirrorId,
-        log_end: i64,
-    ) -> Result<MirrorFacts, Interruption> {
-        let facts = self.state.facts(mirror);
-        if log_end >= facts.entries_from {
-            return Ok(facts);
-        }
-        // The mirror lost its tail: what is known of older parts is in the topic only.
-        self.read_facts(mirror).await
-    }
-
     /// Everything that was ever written down of a mirror partition.
     pub(crate) async fn whole_facts(&self, mirror: &MirrorId) -> Result<MirrorFacts, Interruption> {
         let facts = self.state.facts(mirror);
@@ -78,7 +64,8 @@ impl LinkContext {
         }
     }
 
-    async fn read_facts(&self, mirror: &MirrorId) -> Result<MirrorFacts, Interruption> {
+    /// The same, from the topic.
+    pub(crate) async fn read_facts(&self, mirror: &MirrorId) -> Result<MirrorFacts, Interruption> {
         let place = &self.state_place;
         let whole = place.read(&self.target, &self.target_leaders, &mirror.link, usize::MAX).await;
         whole

@@ -52,8 +52,17 @@ pub(crate) async fn recover(
         // An instance before this one may have written ahead after the state was read.
         context.read_state_again().await?;
     }
-    let facts = context.facts(&mirror.id, log_end).await?;
-    let position = match known_position(&led, mirror, &facts, log_start, log_end).await? {
+    let mut known = None;
+    let facts = context.state.facts(&mirror.id);
+    if log_end >= facts.entries_from {
+        known = known_position(&led, mirror, &facts, log_start, log_end).await?;
+    }
+    if known.is_none() && facts.entries_from > 0 {
+        // The mirror lost its tail: what is known of older parts is in the topic only.
+        let facts = context.read_facts(&mirror.id).await?;
+        known = known_position(&led, mirror, &facts, log_start, log_end).await?;
+    }
+    let position = match known {
         Some(position) => position,
         None if log_end == 0 => start_position(context, mirror).await?,
         None => return Err(state_lost(mirror, log_end).into()),
@@ -109,7 +118,8 @@ async fn last_timestamp(
     Ok(Some(ours.last_timestamp_ms))
 }
 
-/// The position by what was written ahead, borne out by the mirror.
+/// The position by what was written ahead, borne out by the mirror; `None` if what was left out of
+/// the facts may know better.
 async fn known_position(
     led: &Led<'_>,
     mirror: &MirrorPartition,
@@ -117,15 +127,16 @@ async fn known_position(
     log_start: i64,
     log_end: i64,
 ) -> Result<Option<Position>, Interruption> {
-    for candidate in candidates(facts, log_end) {
-        let header = match &candidate {
+    let candidates = candidates(facts, log_end);
+    for candidate in candidates.iter().take_while(|one| one.target_offset() >= facts.entries_from) {
+        let header = match candidate {
             Candidate::Entries { target_offset, .. } if *target_offset >= log_start => {
                 led.header_at(*target_offset).await.map_err(|error| target_error(mirror, &error))?
             }
             _ => None,
         };
         let seen = header.as_ref().map_or(Seen::Deleted, Seen::Batch);
-        if let Some(position) = judge(&candidate, seen, log_end) {
+        if let Some(position) = judge(candidate, seen, log_end) {
             return Ok(Some(position));
         }
     }

@@ -50,8 +50,11 @@ fn resume(facts: &MirrorFacts, log_end: i64, mirror: &[BatchHeader]) -> Option<P
 
 /// The same where the mirror's cleaner was at work: a look at an offset finds the batch that holds
 /// it or the next one.
-fn resume_compacted(facts: &MirrorFacts, log_end: i64, mirror: &[BatchHeader]) -> Position {
-    let found = candidates(facts, log_end).iter().find_map(|candidate| {
+fn resume_compacted(facts: &MirrorFacts, log_end: i64, mirror: &[BatchHeader]) -> Option<Position> {
+    let candidates = candidates(facts, log_end);
+    let mut trusted =
+        candidates.iter().take_while(|candidate| candidate.target_offset() >= facts.entries_from);
+    trusted.find_map(|candidate| {
         let seen = match candidate {
             Candidate::Entries { target_offset, .. } => mirror
                 .iter()
@@ -60,8 +63,7 @@ fn resume_compacted(facts: &MirrorFacts, log_end: i64, mirror: &[BatchHeader]) -
             Candidate::Fact(_) => Seen::Deleted,
         };
         judge(candidate, seen, log_end)
-    });
-    found.unwrap()
+    })
 }
 
 fn facts() -> MirrorFacts {
@@ -169,7 +171,7 @@ fn what_an_older_turn_wrote_ahead_in_vain_is_not_taken_for_a_batch_that_was_comp
     facts.entries.insert((100, claim(2)), Entry { turn: 2, ..entry(9, &[(1100, 5), (1300, 45)]) });
     facts.turns.insert((2, claim(2)), anchor(100, 1100, 2));
     let behind = header(150, 5, 50);
-    assert_eq!(resume_compacted(&facts, 200, &[behind]).source_offset, 1395);
+    assert_eq!(resume_compacted(&facts, 200, &[behind]).unwrap().source_offset, 1395);
 }
 
 #[test]

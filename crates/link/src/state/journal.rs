@@ -17,8 +17,8 @@ pub struct MirrorFacts {
     pub entries: BTreeMap<(i64, Claim), Entry>,
     /// Source ranges that retention deleted before they were mirrored: from, until (exclusive).
     pub lost: BTreeMap<i64, i64>,
-    /// Older entries were left out, up to this offset of the mirror: a log end below it can only
-    /// be understood with the whole state topic.
+    /// Older entries and turns were left out, up to this offset of the mirror: only what is known
+    /// of greater ones can be trusted, and a log end below it needs the whole state topic.
     pub entries_from: i64,
 }
 
