@@ -95,6 +95,16 @@ pub const PRODUCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Entries of one mirror partition kept in memory; older ones are read again if ever needed.
 pub const ENTRIES_KEPT_MAX: usize = 256;
 
+/// Stretches between two gaps that an offset map keeps as they are before it packs them.
+pub const OFFSET_MAP_OPEN_MAX: usize = 256;
+
+/// Stretches that it packs into one block, which is read from its beginning.
+pub const OFFSET_MAP_BLOCK_MAX: usize = 4096;
+
+/// Bytes of packed blocks of one offset map. Beyond it positions in the oldest ones are no longer
+/// exact: some records are read again.
+pub const OFFSET_MAP_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// How often topics, partitions and configs are looked at.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 

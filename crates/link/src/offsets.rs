@@ -1,12 +1,18 @@
 //! The offset map of a mirror partition: which source offset lies at which offset of the mirror.
 //!
 //! A list of runs; a new run begins only where the source has a gap, so that a log without gaps is
-//! one run however long it is. Made from what was written ahead, see `history`. Pure.
+//! one run however long it is; where there are many, older ones are packed, see `packed`. Made from
+//! what was written ahead, see `history`, and kept while mirroring, see `live`. Pure.
 
 mod history;
 mod live;
+mod packed;
 
+use std::collections::VecDeque;
 use std::ops::Range;
+
+use crate::limits::{OFFSET_MAP_BLOCK_MAX, OFFSET_MAP_BYTES_MAX, OFFSET_MAP_OPEN_MAX};
+use packed::Block;
 
 pub use history::{MapError, offset_map};
 #[allow(unused_imports, reason = "for groups that follow")]
@@ -36,14 +42,32 @@ enum Stretch {
 }
 
 /// Which source offset lies at which offset of a mirror partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct OffsetMap {
-    /// In the order of both sides, without gaps at the target.
-    stretches: Vec<Stretch>,
+    /// In the order of both sides, without gaps at the target. Of the first `forgotten` blocks only
+    /// the ends are known.
+    sealed: VecDeque<Block>,
+    forgotten: usize,
+    /// Bytes of the sealed blocks.
+    sealed_bytes: usize,
+    /// What follows the blocks.
+    open: Vec<Stretch>,
     /// Where the map begins: source offset and offset of the mirror.
     begin: (i64, i64),
     /// Behind the last mirrored record: source offset and offset of the mirror.
     end: (i64, i64),
+    bounds: Bounds,
+}
+
+/// How large the parts of a map may be.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Stretches that are not packed.
+    open_max: usize,
+    /// Stretches of a block.
+    block_max: usize,
+    /// Bytes of all blocks.
+    sealed_bytes_max: usize,
 }
 
 /// A position on one side, as a position on the other.
@@ -95,16 +119,23 @@ impl Stretch {
 
 impl OffsetMap {
     fn new(source_offset: i64, target_offset: i64) -> Self {
-        let begin = (source_offset, target_offset);
-        Self { stretches: Vec::new(), begin, end: begin }
+        let bounds = Bounds {
+            open_max: OFFSET_MAP_OPEN_MAX,
+            block_max: OFFSET_MAP_BLOCK_MAX,
+            sealed_bytes_max: OFFSET_MAP_BYTES_MAX,
+        };
+        Self::with_bounds((source_offset, target_offset), bounds)
+    }
+
+    fn with_bounds(begin: (i64, i64), bounds: Bounds) -> Self {
+        let (sealed, open) = (VecDeque::new(), Vec::new());
+        Self { sealed, forgotten: 0, sealed_bytes: 0, open, begin, end: begin, bounds }
     }
 
     /// Where the mirror has the first record at or after a source position, which is where a
     /// consumer that stood there goes on; the mirror's end if there is none yet.
     pub fn to_target(&self, source_position: i64) -> Translated {
-        let index =
-            self.stretches.partition_point(|stretch| stretch.source().end <= source_position);
-        match self.stretches.get(index) {
+        match self.first(|source, _| source.end > source_position) {
             None => Translated::exact(self.end.1),
             Some(Stretch::Run(run)) => {
                 let behind = (source_position - run.source_offset).max(0);
@@ -121,9 +152,7 @@ impl OffsetMap {
     /// came from there goes on; behind the last mirrored record if the position is the mirror's
     /// end.
     pub fn to_source(&self, target_position: i64) -> Translated {
-        let index =
-            self.stretches.partition_point(|stretch| stretch.target().end <= target_position);
-        match self.stretches.get(index) {
+        match self.first(|_, target| target.end > target_position) {
             None => Translated::exact(self.end.0),
             Some(Stretch::Run(run)) => {
                 let behind = (target_position - run.target_offset).max(0);
@@ -148,9 +177,7 @@ impl OffsetMap {
         if target_position == self.end.1 {
             return Some(self.end.0);
         }
-        let index =
-            self.stretches.partition_point(|stretch| stretch.target().end < target_position);
-        match self.stretches.get(index)? {
+        match self.first(|_, target| target.end >= target_position)? {
             Stretch::Run(run) if run.target_offset < target_position => {
                 Some(run.source_offset + (target_position - run.target_offset))
             }
@@ -159,6 +186,17 @@ impl OffsetMap {
                 (target_position == target.end).then_some(source.end)
             }
         }
+    }
+
+    /// The first stretch that reaches as far as is asked.
+    fn first(&self, reaches: impl Fn(&Range<i64>, &Range<i64>) -> bool) -> Option<Stretch> {
+        let is_short = |source: &Range<i64>, target: &Range<i64>| !reaches(source, target);
+        let block = self.sealed.partition_point(|block| is_short(block.source(), block.target()));
+        if let Some(block) = self.sealed.get(block) {
+            return block.stretches().find(|one| reaches(&one.source(), &one.target()));
+        }
+        let open = self.open.partition_point(|one| is_short(&one.source(), &one.target()));
+        self.open.get(open).cloned()
     }
 
     /// Where the map begins: source offset, offset of the mirror.
@@ -173,51 +211,136 @@ impl OffsetMap {
 
     /// Its runs, in order.
     pub fn runs(&self) -> impl Iterator<Item = MappedRun> {
-        self.stretches.iter().filter_map(|stretch| match stretch {
-            Stretch::Run(run) => Some(*run),
+        self.stretches().filter_map(|stretch| match stretch {
+            Stretch::Run(run) => Some(run),
             Stretch::Unclear { .. } => None,
         })
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn size_bytes(&self) -> usize {
+        self.sealed_bytes + self.open.capacity() * size_of::<Stretch>()
+    }
+
+    fn stretches(&self) -> impl Iterator<Item = Stretch> {
+        let sealed = self.sealed.iter().flat_map(Block::stretches);
+        sealed.chain(self.open.iter().cloned())
     }
 
     fn push(&mut self, run: MappedRun) {
         if run.record_count <= 0 {
             return;
         }
+        if run.target_offset > self.end.1 {
+            // Nobody has said what is there: it must not be skipped.
+            let source_start = self.end.0.min(run.source_offset);
+            self.push_unclear(source_start..run.source_offset, self.end.1..run.target_offset);
+        }
         self.end = (run.source_offset + run.record_count, run.target_offset + run.record_count);
-        if let Some(Stretch::Run(last)) = self.stretches.last_mut()
+        if let Some(Stretch::Run(last)) = self.open.last_mut()
             && last.source_offset + last.record_count == run.source_offset
             && last.target_offset + last.record_count == run.target_offset
         {
             last.record_count += run.record_count;
             return;
         }
-        self.stretches.push(Stretch::Run(run));
+        self.add(Stretch::Run(run));
     }
 
     fn push_unclear(&mut self, source: Range<i64>, target: Range<i64>) {
         self.end = (source.end, target.end);
-        self.stretches.push(Stretch::Unclear { source, target });
+        self.add(Stretch::Unclear { source, target });
+    }
+
+    fn add(&mut self, stretch: Stretch) {
+        if self.open.len() >= self.bounds.open_max {
+            self.seal();
+        }
+        self.open.push(stretch);
+    }
+
+    /// Packs what is open, into the last block if it has room.
+    fn seal(&mut self) {
+        let mut stretches = Vec::new();
+        let has_room = |last: &Block| last.len() + self.open.len() <= self.bounds.block_max;
+        if self.sealed.len() > self.forgotten && self.sealed.back().is_some_and(has_room) {
+            stretches.extend(self.unseal());
+        }
+        stretches.append(&mut self.open);
+        for block in stretches.chunks(self.bounds.block_max).filter_map(Block::pack) {
+            self.sealed_bytes += block.size_bytes();
+            self.sealed.push_back(block);
+        }
+        self.forget_oldest();
+    }
+
+    /// Takes the last block apart.
+    fn unseal(&mut self) -> Vec<Stretch> {
+        let Some(last) = self.sealed.pop_back() else { return Vec::new() };
+        self.sealed_bytes -= last.size_bytes();
+        self.forgotten = self.forgotten.min(self.sealed.len());
+        last.stretches().collect()
+    }
+
+    /// Keeps within the bound: of the oldest blocks only the ends stay known, then only of several
+    /// together.
+    fn forget_oldest(&mut self) {
+        while self.sealed_bytes > self.bounds.sealed_bytes_max && self.sealed.len() > 1 {
+            if let Some(oldest) = self.sealed.get_mut(self.forgotten) {
+                self.sealed_bytes -= oldest.size_bytes();
+                oldest.forget();
+                self.sealed_bytes += oldest.size_bytes();
+                self.forgotten += 1;
+                continue;
+            }
+            let blocks: Vec<Block> = self.sealed.drain(..).collect();
+            self.sealed = blocks
+                .chunks(2)
+                .map(|pair| {
+                    let mut joined = pair[0].clone();
+                    pair[1..].iter().for_each(|next| joined.join(next));
+                    joined
+                })
+                .collect();
+            self.forgotten = self.sealed.len();
+            self.sealed_bytes = self.sealed.iter().map(Block::size_bytes).sum();
+        }
     }
 
     /// The mirror lost what it had from `target_offset` on.
     fn truncate(&mut self, source_offset: i64, target_offset: i64) {
-        while let Some(last) = self.stretches.last_mut() {
-            if last.target().start >= target_offset {
-                self.stretches.pop();
-                continue;
+        self.open.retain(|one| one.target().start < target_offset);
+        while self.open.is_empty()
+            && self.sealed.back().is_some_and(|last| last.target().end > target_offset)
+        {
+            self.open = self.unseal();
+            self.open.retain(|one| one.target().start < target_offset);
+        }
+        match self.open.last_mut() {
+            Some(Stretch::Run(run)) => {
+                run.record_count = run.record_count.min(target_offset - run.target_offset);
             }
-            match last {
-                Stretch::Run(run) => {
-                    run.record_count = run.record_count.min(target_offset - run.target_offset);
-                }
-                Stretch::Unclear { source, target } => {
-                    source.end = source.end.min(source_offset);
-                    target.end = target.end.min(target_offset);
-                }
+            Some(Stretch::Unclear { source, target }) => {
+                source.end = source.end.min(source_offset);
+                target.end = target.end.min(target_offset);
             }
-            break;
+            None => {}
         }
         self.end = (source_offset, target_offset);
+    }
+
+    /// Forgets blocks of records that neither side has any more: what begins there, at the latest,
+    /// is where a consumer of older positions goes on.
+    fn drop_below(&mut self, source_start: i64, target_start: i64) {
+        while let Some(oldest) = self.sealed.front()
+            && oldest.source().end <= source_start
+            && oldest.target().end <= target_start
+        {
+            self.begin = (oldest.source().end, oldest.target().end);
+            self.sealed_bytes -= oldest.size_bytes();
+            self.forgotten = self.forgotten.saturating_sub(1);
+            self.sealed.pop_front();
+        }
     }
 }
 

@@ -163,6 +163,11 @@ impl LiveMap {
         self.shared.moved();
     }
 
+    /// Both sides begin there by now: what neither has any more needs no map.
+    pub(crate) fn drop_below(&self, source_start: i64, target_start: i64) {
+        lock(&self.live).map.drop_below(source_start, target_start);
+    }
+
     /// Everything below a source offset is mirrored, or needs no mirroring.
     pub(crate) fn all_mirrored(&self, source_offset: i64) {
         {

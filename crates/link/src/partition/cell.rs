@@ -57,6 +57,11 @@ impl StatusCell {
         self.lock().source_offset
     }
 
+    /// The source's log start when it last answered.
+    pub(crate) fn source_start_offset(&self) -> i64 {
+        self.lock().source_start_offset
+    }
+
     /// Offset of the mirror behind what was acknowledged.
     pub(crate) fn target_offset(&self) -> i64 {
         self.lock().target_offset

@@ -79,6 +79,8 @@ pub(crate) struct Stream<'a> {
     ready: VecDeque<Ready>,
     in_flight: VecDeque<Sent>,
     round_trip_min: Option<Duration>,
+    /// The mirror's log start.
+    log_start: i64,
     /// The first acknowledged batch was looked at in the mirror.
     verified: bool,
     anchored_at: Instant,
@@ -123,6 +125,7 @@ impl<'a> Stream<'a> {
             ready: VecDeque::new(),
             in_flight: VecDeque::new(),
             round_trip_min: None,
+            log_start: recovered.log_start,
             verified: false,
             anchored_at: Instant::now(),
             sure_at: Instant::now(),
@@ -317,6 +320,7 @@ impl<'a> Stream<'a> {
             ))
             .into());
         }
+        self.log_start = partition.log_start_offset.max(self.log_start);
         self.verify_first(&sent).await?;
         self.landed(&sent);
         Ok(())
@@ -362,6 +366,9 @@ impl<'a> Stream<'a> {
         self.cell.state(now_ms, PartitionState::CatchingUp, "");
         if self.anchored_at.elapsed() >= ANCHOR_INTERVAL {
             self.anchored_at = Instant::now();
+            if let Some(map) = &self.map {
+                map.drop_below(self.cell.source_start_offset(), self.log_start);
+            }
             let fact = Fact {
                 target_offset,
                 source_offset: sent.source_offset_next,
