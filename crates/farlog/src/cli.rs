@@ -11,6 +11,7 @@ mod file;
 pub mod groups;
 pub mod lag;
 pub mod logging;
+pub mod observe;
 pub mod plan;
 pub mod published;
 pub mod run;
@@ -65,6 +66,14 @@ pub enum Command {
     Lag(lag::LagArguments),
     /// Consumer groups: where they stand, and where they would go on in another cluster.
     Groups(groups::GroupsArguments),
+    /// A running MirrorMaker 2, seen from beside it: is it alive, how far has it mirrored, and what
+    /// would each group read again if it failed over now. Nothing is written.
+    ///
+    /// What MirrorMaker 2 says of itself (heartbeats, offset syncs, checkpoints, Connect's stored
+    /// offsets) is held against the records of both clusters, which tell where a position really
+    /// is. EXACT is an offset, or the bounds between which it lies.
+    #[command(after_help = Outcome::help())]
+    Observe(observe::ObserveArguments),
     /// A Kafka-compatible broker in one process: for trying things out, for tests, for small
     /// clusters.
     ///
@@ -113,6 +122,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Command::Status(status) => status::run(status, &mut data),
         Command::Lag(lag) => lag::run(lag, &mut data),
         Command::Groups(groups) => groups::run(groups, &mut data),
+        Command::Observe(observe) => observe::run(observe, &mut data),
         Command::Broker(broker) => broker::run(broker),
         Command::Bench(bench) => bench::run(bench, &mut data),
         Command::Check(check) => check::run(check, &mut data, &mut talk),

@@ -1,6 +1,7 @@
 //! What is printed for people and scripts: tables that are readable without colour, JSON and YAML.
 
 pub mod groups;
+pub mod observe;
 pub mod pace;
 pub mod plan;
 pub mod quantity;
@@ -14,6 +15,7 @@ use serde::Serialize;
 pub use tables::{eta_text, lag_table, lag_text, status_table};
 
 use groups::GroupView;
+use observe::ObserveView;
 use plan::PlanView;
 use view::StatusView;
 
@@ -77,6 +79,17 @@ pub fn group(view: &GroupView, format: OutputFormat) -> String {
         OutputFormat::Yaml => yaml(view),
         OutputFormat::Table | OutputFormat::Wide => {
             groups::text(view, format == OutputFormat::Wide)
+        }
+    }
+}
+
+/// What `farlog observe` prints.
+pub fn observe(view: &ObserveView, format: OutputFormat) -> String {
+    match format {
+        OutputFormat::Json => json(view),
+        OutputFormat::Yaml => yaml(view),
+        OutputFormat::Table | OutputFormat::Wide => {
+            observe::text(view, format == OutputFormat::Wide)
         }
     }
 }

@@ -117,6 +117,18 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 /// How often an instance publishes its status.
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Records of one internal topic of MirrorMaker 2 that are read, the newest of them.
+pub const OBSERVED_INTERNAL_RECORDS_MAX: i64 = 2_000_000;
+
+/// Records of a log that are compared to find one position in a mirror.
+pub const OBSERVED_RECORDS_MAX: usize = 20_000;
+
+/// Bytes that a batch may have, uncompressed, that is only looked into.
+pub const OBSERVED_BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Partitions that are looked at side by side.
+pub const OBSERVED_AT_ONCE_MAX: usize = 8;
+
 const _: () = assert!(FETCH_PARTITION_BYTES_MAX <= FETCH_BYTES_MAX);
 const _: () = assert!(IN_FLIGHT_MIN <= IN_FLIGHT_MAX);
 // One full answer of every lane of one broker fits the budget, so that fetching cannot lock up.

@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod heartbeat;
 pub mod names;
+pub mod observe;
 pub mod offset_sync;
 pub mod offset_sync_store;
 mod record_bytes;

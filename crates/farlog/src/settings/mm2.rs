@@ -4,6 +4,7 @@
 //! What MirrorMaker 2 would silently ignore is said; Java classes that cannot run here are refused;
 //! features that Farlog does not have yet are announced, but never refuse the file.
 
+mod beside;
 mod clusters;
 mod config;
 mod flow;

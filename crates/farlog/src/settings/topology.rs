@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use farlog_link::topics::{ConfigSyncPolicy, TopicSelection};
+use farlog_link::mm2::Pair;
+use farlog_link::topics::{ConfigSyncPolicy, JavaPattern, TopicSelection};
 use farlog_wire::records::Compression;
 
 use super::diagnostics::Place;
@@ -155,6 +156,25 @@ pub struct LinkSettings {
     pub on_source_data_loss: OnSourceDataLoss,
     /// Bounds; each `None` leaves the link's default.
     pub limits: LinkLimits,
+    /// The MirrorMaker 2 whose file this is.
+    pub mirrormaker: Option<MirrorMakerSettings>,
+}
+
+/// What a MirrorMaker 2 keeps of a flow, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorMakerSettings {
+    /// Names of its topics, and where its offset syncs are.
+    pub pair: Pair,
+    /// The groups it translates; `None` matches none.
+    pub groups: Option<JavaPattern>,
+    /// Those among them that it leaves out.
+    pub groups_exclude: Option<JavaPattern>,
+    /// Whether it writes translated positions into the groups of the target.
+    pub syncs_groups: bool,
+    /// Connect's group at the target.
+    pub connect_group: String,
+    /// Where Connect stores how far records are mirrored.
+    pub source_offsets_topic: String,
 }
 
 /// Config sync of a link.

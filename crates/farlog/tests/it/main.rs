@@ -14,6 +14,7 @@ mod elections;
 mod embedded;
 mod kept_access;
 mod kill;
+mod observe;
 mod operations_page;
 mod releases;
 mod rotation;

@@ -15,7 +15,7 @@ use super::super::topology::{
 };
 use super::super::values;
 use super::super::{CONFIG_SYNC_INTERVAL_DEFAULT, REFRESH_INTERVAL_DEFAULT};
-use super::{Flow, Mm2File};
+use super::{Flow, Mm2File, beside};
 
 const TOPICS_EXCLUDE_DEFAULT: [&str; 3] = [r"mm2.*\.internal", r".*\.replica", "__.*"];
 /// MirrorMaker 2's default of `replication.factor`.
@@ -35,13 +35,15 @@ pub(super) fn compile(file: &Mm2File, flow: &Flow, report: &mut Report) -> Optio
         report.error(place, "`replication.factor` cannot be 0").hint("-1 is the brokers' default");
     }
     isolation(file, flow, report);
+    let topics = topics?;
+    let mirrormaker = beside::compile(file, flow, &topics.naming, report);
     Some(LinkSettings {
         name: flow.name(),
         family: None,
         place: config.get("enabled").map_or(first_line, |setting| setting.place.1),
         source: flow.source.clone(),
         target: flow.target.clone(),
-        topics: topics?,
+        topics,
         replication_factor: i16::try_from(factor).ok().filter(|factor| *factor > 0),
         start,
         transactions: Transactions::CommittedOnly,
@@ -53,6 +55,7 @@ pub(super) fn compile(file: &Mm2File, flow: &Flow, report: &mut Report) -> Optio
         recompress: None,
         on_source_data_loss,
         limits: LinkLimits::default(),
+        mirrormaker: Some(mirrormaker),
     })
 }
 

@@ -104,6 +104,7 @@ fn bare_link(
             in_flight_batches: link.limits.in_flight_batches,
             memory_bytes: size(&link.limits.memory_bytes),
         },
+        mirrormaker: None,
     })
 }
 
@@ -174,6 +175,7 @@ fn family_link(family: &str, place: Place, topics: TopicSelection) -> LinkSettin
         recompress: None,
         on_source_data_loss: OnSourceDataLoss::Continue,
         limits: LinkLimits::default(),
+        mirrormaker: None,
     }
 }
 
