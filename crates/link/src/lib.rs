@@ -3,8 +3,8 @@
 //! A mirror partition is a deterministic function of its source partition, and every batch is
 //! appended by compare-and-swap on the sequence of a producer id that the link chose, so that no
 //! record is mirrored twice or not at all. This crate knows nothing of runbooks, HTTP or people.
-//! Its pure parts (`identity`, `offsets`, `position`, `pipeline`, `plan`, `topics`) take values and
-//! return values. Start reading at `link`, then `partition`.
+//! Its pure parts (`identity`, `offsets`, `position`, `pipeline`, `plan`, `preserve`, `topics`)
+//! take values and return values. Start reading at `link`, then `partition`.
 
 mod apply;
 mod backoff;
@@ -22,6 +22,7 @@ mod partition;
 pub mod pipeline;
 pub mod plan;
 pub mod position;
+pub mod preserve;
 mod publish;
 mod rate;
 mod session;
@@ -36,5 +37,5 @@ mod topology;
 pub use clock::Clock;
 pub use link::{Link, LinkError, LinkHandle};
 pub use observe::{PlanError, plan_link};
-pub use options::{LinkOptions, OnSourceDataLoss, ProducerIds, Start};
+pub use options::{LinkOptions, Offsets, OnSourceDataLoss, ProducerIds, Start};
 pub use publish::STATUS_TOPIC;

@@ -7,9 +7,9 @@ use farlog_client::{Cluster, RequestError, TopicSelection as Asked};
 use farlog_wire::error_code::ErrorCode;
 use tokio::time::Instant;
 
-use crate::options::LinkOptions;
+use crate::options::{LinkOptions, Offsets};
 use crate::plan::{LinkPlan, ObservedTopic, PlanRules, plan};
-use crate::session::STATE_TOPIC;
+use crate::session::{STATE_TOPIC, check_preservable};
 use crate::topics::{
     ConfigEntry, ConfigSource, MirrorFloor, PatternMatchError, Selected, TimestampBounds,
 };
@@ -99,6 +99,15 @@ pub enum PlanError {
         /// The first such topic.
         topic: String,
     },
+    /// The target does not allow what the link is to do about offsets.
+    #[error("target cluster {alias}: {source}")]
+    Offsets {
+        /// Its alias.
+        alias: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A pattern gave up on a name.
     #[error(transparent)]
     Pattern(#[from] PatternMatchError),
@@ -128,7 +137,20 @@ pub async fn plan_link(
     source: &Cluster,
     target: &Cluster,
 ) -> Result<LinkPlan, PlanError> {
-    Ok(Planner::default().plan(options, source, target).await?.plan)
+    let mut plan = Planner::default().plan(options, source, target).await?.plan;
+    if options.offsets == Offsets::Preserve {
+        let alias = || options.target_alias.clone();
+        check_preservable(target)
+            .await
+            .map_err(|error| PlanError::Offsets { alias: alias(), source: error.into() })?;
+        plan.warnings.push(format!(
+            "offsets are preserved: target {} takes phantom records, as Apache Kafka does; mirrors \
+             are filled up to the source's first offset (which needs DELETE on them) and what has \
+             no record at the source is a phantom, which kafka-python hands to its application",
+            alias(),
+        ));
+    }
+    Ok(plan)
 }
 
 impl Planner {

@@ -30,6 +30,16 @@ pub enum ProducerIds {
     Allocated,
 }
 
+/// Which offsets the records of a mirror have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offsets {
+    /// The next free ones; an exact map to those of the source is kept.
+    #[default]
+    Translate,
+    /// Those that they have at the source (ADR 0011).
+    Preserve,
+}
+
 /// What to do about source records that retention deleted before they were mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnSourceDataLoss {
@@ -52,6 +62,8 @@ pub struct LinkOptions {
     pub topics: TopicSelection,
     /// Where to begin.
     pub start: Start,
+    /// Which offsets records get.
+    pub offsets: Offsets,
     /// Replication factor of mirror topics and internal topics; -1 is the target's default.
     pub replication_factor: i16,
     /// How often topics, partitions and configs are looked at.
@@ -103,6 +115,7 @@ impl LinkOptions {
             target_alias: target_alias.into(),
             topics,
             start: Start::Earliest,
+            offsets: Offsets::Translate,
             replication_factor: -1,
             refresh_interval: limits::REFRESH_INTERVAL,
             config_sync: None,

@@ -1,9 +1,11 @@
 //! One mirror partition: read the position, mirror until something interrupts, begin again.
 
+mod batcher;
 mod cell;
 mod context;
 mod continuity;
 mod intake;
+mod prime;
 mod probe;
 mod recover;
 mod refusal;

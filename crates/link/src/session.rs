@@ -1,6 +1,7 @@
 //! The time during which one instance owns a link: looks at the topics every few seconds and keeps
 //! one task for each mirror partition.
 
+mod preservable;
 mod roster;
 mod setup;
 
@@ -14,6 +15,7 @@ use crate::apply::apply;
 use crate::link::Shared;
 use crate::observe::{PlanError, Planner};
 use crate::partition::LinkContext;
+pub(crate) use preservable::check_preservable;
 use roster::Roster;
 pub(crate) use setup::{STATE_TOPIC, Setup, set_up};
 

@@ -41,11 +41,13 @@ pub enum PartitionState {
     StoppedLoop,
     /// The target refused a batch for a reason that waiting does not cure.
     StoppedRefused,
+    /// Offsets are to be preserved, and cannot be.
+    StoppedOffsets,
 }
 
 impl PartitionState {
     /// Every state, for metrics and documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Recovering,
         Self::CatchingUp,
         Self::CaughtUp,
@@ -62,6 +64,7 @@ impl PartitionState {
         Self::StoppedCorrupt,
         Self::StoppedLoop,
         Self::StoppedRefused,
+        Self::StoppedOffsets,
     ];
 
     /// The name in output and metrics.
@@ -83,6 +86,7 @@ impl PartitionState {
             Self::StoppedCorrupt => "stopped-corrupt",
             Self::StoppedLoop => "stopped-loop",
             Self::StoppedRefused => "stopped-refused",
+            Self::StoppedOffsets => "stopped-offsets",
         }
     }
 

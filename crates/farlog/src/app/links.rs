@@ -31,6 +31,7 @@ pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkO
         Start::Latest => farlog_link::Start::Latest,
         Start::Timestamp { unix_ms } => farlog_link::Start::Timestamp(unix_ms),
     };
+    options.offsets = settings.offsets;
     options.producer_ids = match settings.producer_ids {
         ProducerIds::Auto => farlog_link::ProducerIds::Auto,
         ProducerIds::Tagged => farlog_link::ProducerIds::Tagged,

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use farlog_link::Offsets;
 use farlog_link::mm2::Pair;
 use farlog_link::topics::{ConfigSyncPolicy, JavaPattern, TopicSelection};
 use farlog_wire::records::Compression;
@@ -138,6 +139,8 @@ pub struct LinkSettings {
     pub replication_factor: Option<i16>,
     /// Where a partition starts that was never mirrored.
     pub start: Start,
+    /// Which offsets the records of mirrors have.
+    pub offsets: Offsets,
     /// What of transactions is mirrored.
     pub transactions: Transactions,
     /// Where the link's producer ids come from.

@@ -42,6 +42,8 @@ pub(crate) struct LinkContext {
     /// Buffers of merged batches, shared by all partitions.
     pub(crate) merge_buffers: BufferPool,
     pub(crate) producer_id: i64,
+    /// Held by the one partition that is being filled up to its first offset.
+    pub(crate) priming: tokio::sync::Mutex<()>,
     pub(crate) target_code: ClusterCode,
     pub(crate) freshness: Freshness,
     pub(crate) claim: Claim,

@@ -7,6 +7,7 @@ use farlog_wire::error_code::ErrorCode;
 use farlog_wire::records::{RawBatch, batches, control_type};
 use tokio::time::Instant;
 
+use super::batcher::{Batcher, BatcherError};
 use super::cell::StatusCell;
 use super::context::{LinkContext, MirrorPartition};
 use super::continuity::{Continuity, Taken};
@@ -15,7 +16,7 @@ use crate::backoff::Backoff;
 use crate::identity::TaggedId;
 use crate::limits::MERGED_BATCH_BYTES_MAX;
 use crate::options::OnSourceDataLoss;
-use crate::pipeline::{Assembled, Assembler, AssemblerLimits};
+use crate::pipeline::{Assembled, AssemblerLimits};
 use crate::position::Position;
 use crate::source::{
     CommittedFilter, Fetched, FetchedData, MemoryTicket, SourceEnd, SourceStream, Verdict,
@@ -32,7 +33,7 @@ pub(crate) struct Intake<'a> {
     context: &'a LinkContext,
     mirror: &'a MirrorPartition,
     cell: &'a StatusCell,
-    assembler: Assembler<MemoryTicket>,
+    batcher: Batcher,
     ready: VecDeque<Assembled<MemoryTicket>>,
     stream: Option<SourceStream>,
     resubscribe_at: Instant,
@@ -63,7 +64,8 @@ impl<'a> Intake<'a> {
             context,
             mirror,
             cell,
-            assembler: Assembler::new(
+            batcher: Batcher::new(
+                context.options.offsets,
                 limits,
                 context.producer_id,
                 position,
@@ -103,19 +105,20 @@ impl<'a> Intake<'a> {
     }
 
     /// Ends the batch under construction.
-    pub(crate) fn flush(&mut self) {
-        self.assembler.flush(&mut self.ready);
+    pub(crate) fn flush(&mut self) -> Result<(), Interruption> {
+        let flushed = self.batcher.flush(&mut self.ready);
+        flushed.map_err(|error| self.not_preserved(&error).into())
     }
 
     /// Timestamp of the oldest record that waits here.
     pub(crate) fn oldest_waiting_ms(&self) -> Option<i64> {
         let ready = self.ready.front().map(|assembled| assembled.first_timestamp_ms);
-        ready.or_else(|| self.assembler.first_timestamp_ms())
+        ready.or_else(|| self.batcher.first_timestamp_ms())
     }
 
     /// Whether nothing waits here.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && !self.assembler.is_open()
+        self.ready.is_empty() && !self.batcher.is_open()
     }
 
     /// The source offset behind everything that was taken in: aborted records and markers behind
@@ -249,14 +252,16 @@ impl<'a> Intake<'a> {
         match verdict {
             Verdict::Mirror => {
                 self.refuse_loop(batch)?;
-                let pushed = self.assembler.push(batch, self.offset, ticket, &mut self.ready);
-                if let Err(error) = pushed {
-                    return Ok(Err(error.to_string()));
+                match self.batcher.push(batch, self.offset, ticket, &mut self.ready) {
+                    Ok(()) => {}
+                    Err(BatcherError::Damaged(why)) => return Ok(Err(why)),
+                    Err(error) => return Err(self.not_preserved(&error).into()),
                 }
             }
             Verdict::SkipAborted => self.cell.aborted(batch.header.record_count),
             Verdict::SkipControl => {}
         }
+        self.batcher.pass_over(batch.header.next_offset(), batch.header.max_timestamp);
         self.taken = Some(Taken::of(&batch.header));
         self.offset = batch.header.next_offset();
         self.last_epoch = batch.header.partition_leader_epoch;
@@ -278,6 +283,17 @@ impl<'a> Intake<'a> {
             .into()),
             _ => Ok(()),
         }
+    }
+
+    fn not_preserved(&self, error: &BatcherError) -> Stop {
+        Stop::new(
+            PartitionState::StoppedOffsets,
+            format!(
+                "mirror {}: {error}; set offsets: translate for the link and delete the mirror \
+                 topic, which is then mirrored again from its start",
+                self.mirror
+            ),
+        )
     }
 
     fn corrupt(&mut self, why: &str) -> Result<(), Interruption> {
@@ -360,6 +376,7 @@ impl<'a> Intake<'a> {
         written.map_err(|error| Doubt::target(error.to_string()))?;
         tracing::error!(mirror = %self.mirror, from = self.offset, until = log_start, "{what}");
         self.cell.lost(lost);
+        self.batcher.pass_over(log_start, self.context.clock.now_ms());
         self.offset = log_start;
         self.last_epoch = -1;
         self.resubscribe_at = Instant::now();

@@ -4,9 +4,10 @@ use farlog_wire::error_code::ErrorCode;
 use tokio::time::sleep;
 
 use super::context::{LinkContext, MirrorPartition};
+use super::prime;
 use super::stop::{Doubt, Interruption, Stop};
 use crate::limits::SETTLE_INTERVAL;
-use crate::options::Start;
+use crate::options::{Offsets, Start};
 use crate::position::{
     Candidate, Foreign, Position, Seen, candidates, check_tail, judge, sequence_at,
 };
@@ -62,10 +63,14 @@ pub(crate) async fn recover(
         let facts = context.read_facts(&mirror.id).await?;
         known = known_position(&led, mirror, &facts, log_start, log_end).await?;
     }
-    let position = match known {
-        Some(position) => position,
-        None if log_end == 0 => start_position(context, mirror).await?,
-        None => return Err(state_lost(mirror, log_end).into()),
+    let position = match (context.options.offsets, known) {
+        (Offsets::Translate, Some(position)) => position,
+        (Offsets::Translate, None) if log_end == 0 => start_position(context, mirror).await?,
+        (Offsets::Translate, None) => return Err(state_lost(mirror, log_end).into()),
+        (Offsets::Preserve, known) => {
+            let log = prime::MirrorLog { leader, log_start, log_end };
+            prime::position(context, mirror, facts.start, known, log).await?
+        }
     };
     Ok(Recovered { position, log_start, last_timestamp_ms })
 }
@@ -159,7 +164,7 @@ async fn start_position(
     Ok(Position { target_offset: 0, source_offset, source_leader_epoch: -1 })
 }
 
-async fn start_offset(
+pub(super) async fn start_offset(
     context: &LinkContext,
     mirror: &MirrorPartition,
 ) -> Result<i64, Interruption> {
@@ -209,7 +214,7 @@ fn foreign_stop(mirror: &MirrorPartition, foreign: Foreign) -> Stop {
     )
 }
 
-fn state_lost(mirror: &MirrorPartition, log_end: i64) -> Stop {
+pub(super) fn state_lost(mirror: &MirrorPartition, log_end: i64) -> Stop {
     Stop::new(
         PartitionState::StoppedStateLost,
         format!(

@@ -152,7 +152,7 @@ impl<'a> Stream<'a> {
 
     async fn run_inner(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Interruption> {
         loop {
-            self.close_batch_if_due();
+            self.close_batch_if_due()?;
             self.write_ahead();
             self.make_sure().await?;
             self.send_ready()?;
@@ -189,11 +189,12 @@ impl<'a> Stream<'a> {
     }
 
     /// Ends the batch under construction when nothing is gained by waiting for more.
-    fn close_batch_if_due(&mut self) {
+    fn close_batch_if_due(&mut self) -> Result<(), Interruption> {
         let idle = self.in_flight.is_empty() && self.ready.is_empty();
         if self.draining || self.intake.is_caught_up() || idle {
-            self.intake.flush();
+            self.intake.flush()?;
         }
+        Ok(())
     }
 
     /// Takes over what was assembled; what does not simply continue is written down first.

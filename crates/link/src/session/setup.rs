@@ -9,12 +9,13 @@ use farlog_wire::messages::api_versions_request::ApiVersionsRequest;
 use farlog_wire::records::BufferPool;
 use tokio::time::Instant;
 
+use super::preservable::{PreserveError, check_preservable};
 use crate::apply::{InternalTopicError, ensure_internal_topic};
 use crate::clock::Clock;
 use crate::identity::{ClusterCode, LinkCode, TaggedId};
 use crate::limits::{ENTRIES_KEPT_MAX, MERGE_BUFFER_BYTES_MAX, STATE_PARTITIONS};
 use crate::offsets::LiveMaps;
-use crate::options::{LinkOptions, ProducerIds};
+use crate::options::{LinkOptions, Offsets, ProducerIds};
 use crate::ownership::Lease;
 use crate::partition::LinkContext;
 use crate::pipeline::Freshness;
@@ -37,6 +38,8 @@ pub(crate) enum SetupError {
     InternalTopic(#[from] InternalTopicError),
     #[error("internal topic {0} is not there yet")]
     NotYet(&'static str),
+    #[error(transparent)]
+    Preserve(#[from] PreserveError),
     #[error(transparent)]
     Read(#[from] StateReadError),
     #[error(transparent)]
@@ -61,6 +64,9 @@ pub(crate) async fn set_up(
     let Setup { options, clock, source, target, claim, lease } = setup;
     let target_leaders = Leaders::default();
     let place = state_place(&target, &options).await?;
+    if options.offsets == Offsets::Preserve {
+        check_preservable(&target).await?;
+    }
     let read_at = Instant::now();
     let read = place.read(&target, &target_leaders, &options.name, usize::MAX).await?;
     let mut journal = Journal::new(ENTRIES_KEPT_MAX);
@@ -107,6 +113,7 @@ pub(crate) async fn set_up(
         state,
         maps,
         producer_id,
+        priming: tokio::sync::Mutex::new(()),
         freshness,
         claim,
         lease,
@@ -167,7 +174,7 @@ async fn producer_id<R: Future<Output = Result<Journal, StateReadError>>>(
 
 /// Whether the target is known to be Apache Kafka: brokers in KRaft mode tell the level of their
 /// metadata (KIP-584), which its look-alikes do not have.
-async fn is_apache_kafka(target: &Cluster) -> Result<bool, RequestError> {
+pub(super) async fn is_apache_kafka(target: &Cluster) -> Result<bool, RequestError> {
     let request = ApiVersionsRequest {
         client_software_name: "farlog".to_owned(),
         client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -221,6 +228,7 @@ impl SetupError {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Request(_) | Self::NotYet(_) | Self::Write(_) => true,
+            Self::Preserve(error) => error.is_transient(),
             Self::Read(error) => error.is_transient(),
             Self::InternalTopic(error) => error.is_transient(),
         }

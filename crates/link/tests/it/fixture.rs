@@ -180,6 +180,14 @@ pub(crate) async fn log_end(cluster: &Cluster, topic: &str, partition: i32) -> i
     found[&name].as_ref().unwrap().offset.unwrap()
 }
 
+/// The log start.
+pub(crate) async fn log_start(cluster: &Cluster, topic: &str, partition: i32) -> i64 {
+    let name = TopicPartition::new(topic, partition);
+    let spec = [(name.clone(), OffsetSpec::Earliest)];
+    let found = cluster.list_offsets(IsolationLevel::ReadUncommitted, spec).await;
+    found[&name].as_ref().unwrap().offset.unwrap()
+}
+
 /// All batches of a partition.
 pub(crate) async fn log(cluster: &Cluster, topic: &str, partition: i32) -> Vec<RawBatch> {
     let end = log_end(cluster, topic, partition).await;
@@ -187,7 +195,7 @@ pub(crate) async fn log(cluster: &Cluster, topic: &str, partition: i32) -> Vec<R
     let leader = metadata.leader(topic, partition).unwrap().name.id.unwrap();
     let topic_id = metadata.topics[topic].topic_id.unwrap_or_default();
     let mut found = Vec::new();
-    let mut offset = 0;
+    let mut offset = log_start(cluster, topic, partition).await;
     while offset < end {
         let request = FetchRequest {
             max_bytes: 8 << 20,

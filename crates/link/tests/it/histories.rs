@@ -12,13 +12,13 @@ use farlog_link::groups::Direction;
 use farlog_link::offsets::{Certainty, Translated};
 use farlog_link::state::MirrorId;
 use farlog_link::topics::TopicRule;
-use farlog_link::{LinkOptions, ProducerIds};
+use farlog_link::{LinkOptions, Offsets, ProducerIds};
 use farlog_testkit::history::Session;
 use farlog_testkit::history::account::Expected;
 use farlog_testkit::history::checker::{Extent, check};
 use farlog_testkit::history::generator::{Generator, GeneratorOptions, TopicKind, TopicPlan};
 use farlog_testkit::history::random::Random;
-use farlog_testkit::history::reader::read_partition;
+use farlog_testkit::history::reader::{PartitionLog, read_partition};
 use farlog_testkit::history::record::Identity;
 use tokio::time::sleep;
 
@@ -40,6 +40,15 @@ fn link_options(prefix: &str, static_instance: bool) -> LinkOptions {
 
 /// Writes histories while links come and go, then compares.
 async fn survive(seed: u64, base_timestamp_ms: i64, producer_ids: ProducerIds) {
+    survive_with(seed, base_timestamp_ms, producer_ids, Offsets::Translate).await;
+}
+
+async fn survive_with(
+    seed: u64,
+    base_timestamp_ms: i64,
+    producer_ids: ProducerIds,
+    offsets: Offsets,
+) {
     let pair = pair().await;
     let prefix = unique("history");
     let kinds = [
@@ -62,7 +71,8 @@ async fn survive(seed: u64, base_timestamp_ms: i64, producer_ids: ProducerIds) {
     let mut generator = Generator::create(source, generator_options).await.unwrap();
     let mut random = Random::named(seed, "kills");
     for round in 0..ROUNDS {
-        let options = LinkOptions { producer_ids, ..link_options(&prefix, round % 3 != 0) };
+        let options =
+            LinkOptions { producer_ids, offsets, ..link_options(&prefix, round % 3 != 0) };
         let link = start(&pair, options);
         let until = tokio::time::Instant::now() + Duration::from_millis(random.between(100, 1500));
         while tokio::time::Instant::now() < until {
@@ -71,7 +81,7 @@ async fn survive(seed: u64, base_timestamp_ms: i64, producer_ids: ProducerIds) {
         if round % 4 == 3 { link.stop().await } else { link.kill().await }
     }
     generator.settle().await.unwrap();
-    let options = LinkOptions { producer_ids, ..link_options(&prefix, true) };
+    let options = LinkOptions { producer_ids, offsets, ..link_options(&prefix, true) };
     let link = start(&pair, options.clone());
     catch_up(&pair, &generator, &link).await;
     check_maps(&pair, &target, &generator, &link, &options).await;
@@ -84,6 +94,23 @@ async fn survive(seed: u64, base_timestamp_ms: i64, producer_ids: ProducerIds) {
         }
         let report = check(&expected, &account.aborted, &mirror, Extent::Whole);
         assert_eq!(report.findings_total, 0, "seed {seed}, {} {partition}: {report}", plan.name);
+        if offsets == Offsets::Preserve {
+            let source = read_partition(generator.session(), &plan.name, partition).await.unwrap();
+            same_offsets(&source, &mirror);
+        }
+    }
+}
+
+/// Every record of the mirror has the offset that it has at the source, and the logs end alike.
+fn same_offsets(source: &PartitionLog, mirror: &PartitionLog) {
+    let place = format!("{} {}", source.topic, source.partition);
+    assert_eq!(mirror.end_offset, source.end_offset, "{place}");
+    let offsets: HashMap<Identity, i64> =
+        source.records.iter().map(|record| (record.identity(), record.offset)).collect();
+    for record in &mirror.records {
+        // Compaction of the source may have taken it since.
+        let at_source = offsets.get(&record.identity()).copied();
+        assert!(at_source.is_none_or(|offset| offset == record.offset), "{place}: {record:?}");
     }
 }
 
@@ -176,4 +203,14 @@ async fn unarmed_histories_survive() {
 #[tokio::test(flavor = "multi_thread")]
 async fn histories_survive_with_an_allocated_producer_id() {
     survive(13, now_ms(), ProducerIds::Allocated).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn histories_survive_under_their_source_offsets() {
+    survive_with(14, now_ms(), ProducerIds::Auto, Offsets::Preserve).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unarmed_histories_survive_under_their_source_offsets() {
+    survive_with(15, now_ms() - 2 * DAY_MS, ProducerIds::Auto, Offsets::Preserve).await;
 }

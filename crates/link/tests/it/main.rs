@@ -7,3 +7,4 @@ mod fixture;
 mod histories;
 mod mirror;
 mod mirrormaker_classes;
+mod preserve;

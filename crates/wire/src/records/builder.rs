@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::compression::{Compression, compress_into};
 use super::error::{BatchError, Obstacle, RecordFault};
+use super::exact::{PHANTOM_BATCH_BYTES_MAX, PHANTOMS_PER_BATCH_MAX};
 use super::header::{Attributes, BATCH_HEADER_BYTES, LOG_OVERHEAD_BYTES};
 use super::outgoing::{Contents, OutgoingBatch, ProducerStamp};
 use super::pool::BufferPool;
@@ -63,6 +64,8 @@ pub struct BatchBuilder {
     base_timestamp: i64,
     max_timestamp: i64,
     resume: Option<Resume>,
+    /// Records keep their source offsets, in a batch that begins here; `None`: they count up.
+    pub(super) base_offset: Option<i64>,
 }
 
 /// Where the last batch was left, so that what is taken is not walked over again for the rest.
@@ -173,12 +176,22 @@ impl BatchBuilder {
                 |what| BatchError::Record { offset: header.base_offset, index: walk.index, what };
             let frame = read_frame(payload, walk.at).map_err(fault)?;
             let mut order = walk.order;
-            order.follow(frame.offset_delta).map_err(fault)?;
+            let is_record = order.follow(frame.offset_delta).map_err(fault)?;
             check_fields(payload, frame).map_err(fault)?;
+            if !is_record {
+                walk = Walk { at: frame.end, index: walk.index + 1, order, ..walk };
+                continue;
+            }
             let source_offset = header.base_offset + i64::from(frame.offset_delta);
             if source_offset >= from {
                 let timestamp = timestamp_of(header, frame).map_err(fault)?;
-                let pushed = self.push(payload, frame, timestamp, limits).map_err(fault)?;
+                // Only a builder that keeps offsets has another delta than the next.
+                let offset_delta = match self.base_offset {
+                    Some(base_offset) => source_offset - base_offset,
+                    None => i64::from(self.record_count),
+                };
+                let place = (timestamp, offset_delta);
+                let pushed = self.push(payload, frame, place, limits).map_err(fault)?;
                 if !pushed {
                     self.resume = Some(Resume { bytes: batch.bytes().clone(), walk });
                     return Ok(taken.done(source_offset));
@@ -220,16 +233,20 @@ impl BatchBuilder {
         }
     }
 
-    /// Appends one record under the next offset; `false` if there is no room for it.
+    /// Appends one record under an offset; `false` if there is no room for it.
     #[inline(always)]
     fn push(
         &mut self,
         payload: &[u8],
         frame: Frame,
-        timestamp: i64,
+        (timestamp, offset_delta): (i64, i64),
         limits: BuilderLimits,
     ) -> Result<bool, RecordFault> {
         let empty = self.record_count == 0;
+        let phantoms = offset_delta - i64::from(self.record_count);
+        if phantoms > PHANTOMS_PER_BATCH_MAX {
+            return Ok(false);
+        }
         if empty {
             self.base_timestamp = timestamp;
             self.max_timestamp = timestamp;
@@ -237,15 +254,18 @@ impl BatchBuilder {
         let Some(timestamp_delta) = timestamp.checked_sub(self.base_timestamp) else {
             return Ok(false);
         };
-        let offset_delta = i64::from(self.record_count);
         let rest = &payload[frame.rest_begin..frame.end];
         let length = 1 + varlong_bytes(timestamp_delta) + varlong_bytes(offset_delta) + rest.len();
         let payload_bytes = self.payload.len() + varlong_bytes(length as i64) + length;
-        let fits = BATCH_HEADER_BYTES + payload_bytes <= limits.size_bytes_max
+        let size_bytes_max = match phantoms {
+            0 => limits.size_bytes_max,
+            _ => limits.size_bytes_max.min(PHANTOM_BATCH_BYTES_MAX),
+        };
+        let fits = BATCH_HEADER_BYTES + payload_bytes <= size_bytes_max
             && payload_bytes <= PAYLOAD_BYTES_MAX
             && offset_delta < limits.record_count_max.min(RECORD_COUNT_MAX);
         if !fits {
-            if !empty {
+            if !empty || phantoms > 0 {
                 return Ok(false);
             }
             if payload_bytes > PAYLOAD_BYTES_MAX {
@@ -299,7 +319,7 @@ impl BatchBuilder {
         OutgoingBatch::new(contents, self.pool.share(compressed), compressed_crc, stamp)
     }
 
-    fn take_contents(&mut self) -> (Contents, Vec<u8>, u32) {
+    pub(super) fn take_contents(&mut self) -> (Contents, Vec<u8>, u32) {
         let contents = Contents {
             attributes: Attributes::compressed_with(Compression::None),
             base_timestamp: self.base_timestamp,

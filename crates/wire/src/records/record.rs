@@ -119,6 +119,7 @@ fn read_header_count(record: &[u8], at: usize) -> Result<(usize, usize), RecordF
 }
 
 /// The offset deltas of one batch, as they must be: rising, from 0 on, up to the header's last.
+/// In front of them there may be phantoms, which are no records (see [`super::ExactBuilder`]).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DeltaOrder {
     last: i32,
@@ -130,17 +131,19 @@ impl DeltaOrder {
         Self { last: -1, max: header.last_offset_delta }
     }
 
+    /// Whether it is a record; `false` for a phantom, which every reader is to pass over.
     #[inline(always)]
-    pub(super) fn follow(&mut self, delta: i32) -> Result<(), RecordFault> {
+    pub(super) fn follow(&mut self, delta: i32) -> Result<bool, RecordFault> {
         if delta <= self.last || delta > self.max {
-            return Err(RecordFault::Offset);
+            let is_phantom = delta < 0 && self.last == -1;
+            return if is_phantom { Ok(false) } else { Err(RecordFault::Offset) };
         }
         self.last = delta;
-        Ok(())
+        Ok(true)
     }
 }
 
-/// The records of a batch, in order; ends after the first error.
+/// The records of a batch, in order, phantoms left out; ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
     header: &'a BatchHeader,
@@ -167,9 +170,14 @@ impl<'a> Records<'a> {
         })
     }
 
-    fn read(&mut self) -> Result<Record<'a>, RecordFault> {
+    /// The next record; `None` for a phantom.
+    fn read(&mut self) -> Result<Option<Record<'a>>, RecordFault> {
         let frame = read_frame(self.payload, self.at)?;
-        self.order.follow(frame.offset_delta)?;
+        if !self.order.follow(frame.offset_delta)? {
+            check_fields(self.payload, frame)?;
+            self.at = frame.end;
+            return Ok(None);
+        }
         let record = &self.payload[..frame.end];
         let (key, at) = read_bytes(record, frame.rest_begin)?;
         let (value, at) = read_bytes(record, at)?;
@@ -187,7 +195,7 @@ impl<'a> Records<'a> {
         let timestamp = timestamp_of(self.header, frame)?;
         self.at = frame.end;
         let offset = self.header.base_offset + i64::from(frame.offset_delta);
-        Ok(Record { offset, timestamp, key, value, headers })
+        Ok(Some(Record { offset, timestamp, key, value, headers }))
     }
 }
 
@@ -199,21 +207,18 @@ impl<'a> Iterator for Records<'a> {
             return None;
         }
         let offset = self.header.base_offset;
-        let index = self.index;
-        if index == self.header.record_count {
-            let bytes = self.payload.len() - self.at;
-            self.failed = true;
-            let record_count = index;
-            return (bytes > 0).then_some(Err(BatchError::TrailingBytes {
-                offset,
-                record_count,
-                bytes,
-            }));
+        while self.index < self.header.record_count {
+            let index = self.index;
+            self.index += 1;
+            let record = self.read().transpose();
+            if let Some(record) = record {
+                self.failed = record.is_err();
+                return Some(record.map_err(|what| BatchError::Record { offset, index, what }));
+            }
         }
-        self.index += 1;
-        let record = self.read();
-        self.failed = record.is_err();
-        Some(record.map_err(|what| BatchError::Record { offset, index, what }))
+        let (record_count, bytes) = (self.index, self.payload.len() - self.at);
+        self.failed = true;
+        (bytes > 0).then_some(Err(BatchError::TrailingBytes { offset, record_count, bytes }))
     }
 }
 
@@ -275,4 +280,10 @@ fn push_field(out: &mut Vec<u8>, field: Option<&[u8]>) {
         }
         None => push_varlong(out, -1),
     }
+}
+
+/// The key of the record that a payload begins with, if it can be read.
+pub(super) fn first_key(payload: &[u8]) -> Option<&[u8]> {
+    let frame = read_frame(payload, 0).ok()?;
+    read_bytes(&payload[..frame.end], frame.rest_begin).ok()?.0
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use farlog_link::Offsets;
 use farlog_link::topics::{
     ConfigSyncPolicy, DefaultsFrom, JavaPattern, Naming, NamingPolicy, PatternError, TopicFilter,
     TopicRule, TopicSelection, config_sync, naming,
@@ -46,6 +47,7 @@ pub(super) fn compile(file: &Mm2File, flow: &Flow, report: &mut Report) -> Optio
         topics,
         replication_factor: i16::try_from(factor).ok().filter(|factor| *factor > 0),
         start,
+        offsets: Offsets::Translate,
         transactions: Transactions::CommittedOnly,
         producer_ids: ProducerIds::Auto,
         rate_limit_bytes_per_second: None,

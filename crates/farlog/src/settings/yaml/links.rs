@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use farlog_link::Offsets;
 use farlog_link::topics::{
     ConfigSyncPolicy, JavaPattern, Naming, NamingPolicy, TopicFilter, TopicRule, TopicSelection,
     naming,
@@ -75,6 +76,7 @@ fn bare_link(
         topics: TopicSelection { filter: topics, heartbeats: false, naming },
         replication_factor: link.replication_factor,
         start: start(&link.start),
+        offsets: offsets(link.offsets),
         transactions: Transactions::CommittedOnly,
         producer_ids: match link.producer_ids {
             model::ProducerIds::Auto => ProducerIds::Auto,
@@ -148,7 +150,8 @@ fn family_links(
         }
         let naming = NamingPolicy::new(naming_of(family.naming), source, target);
         let selection = TopicSelection { filter: filter.clone(), heartbeats: false, naming };
-        links.push(family_link(name, key_place, selection));
+        let offsets = offsets(family.offsets);
+        links.push(LinkSettings { offsets, ..family_link(name, key_place, selection) });
     }
     links
 }
@@ -164,6 +167,7 @@ fn family_link(family: &str, place: Place, topics: TopicSelection) -> LinkSettin
         topics,
         replication_factor: None,
         start: Start::Earliest,
+        offsets: Offsets::Translate,
         transactions: Transactions::CommittedOnly,
         producer_ids: ProducerIds::Auto,
         rate_limit_bytes_per_second: None,
@@ -183,6 +187,13 @@ fn naming_of(naming: model::Naming) -> Naming {
     match naming {
         model::Naming::Same => Naming::Same,
         model::Naming::Prefixed => Naming::Prefixed,
+    }
+}
+
+fn offsets(offsets: model::Offsets) -> Offsets {
+    match offsets {
+        model::Offsets::Translate => Offsets::Translate,
+        model::Offsets::Preserve => Offsets::Preserve,
     }
 }
 

@@ -212,8 +212,8 @@ pub enum Offsets {
     /// An exact map from source to target offsets is kept.
     #[default]
     Translate,
-    /// Target offsets equal source offsets.
-    #[schemars(extend("x-not-yet" = "`translate` keeps an exact map of offsets"))]
+    /// Every record has the offset in the mirror that it has at the source. Only for targets that
+    /// are Apache Kafka; what the mirror then holds besides records is told on the operations page.
     Preserve,
 }
 
