@@ -118,6 +118,9 @@ fn attention(view: &StatusView) -> String {
         } else if !link.why.is_empty() && link.state != "standby" {
             let _ = writeln!(text, "\n{}: {}\n  {}", link.link, link.state, link.why);
         }
+        for news in link.groups.iter().flat_map(view::GroupsView::news) {
+            let _ = writeln!(text, "\n{}: {news}", link.link);
+        }
         for partition in link.partitions.iter().filter(|partition| !partition.why.is_empty()) {
             let for_ms = view.at_ms - partition.since_ms;
             let _ = writeln!(

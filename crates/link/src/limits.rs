@@ -114,6 +114,38 @@ pub const CONFIG_INTERVAL: Duration = Duration::from_secs(60);
 /// Kafka's least session timeout by default (`group.min.session.timeout.ms`).
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// Partitions of the topic of checkpoints.
+pub const CHECKPOINT_PARTITIONS: i32 = 8;
+
+/// Offsets of groups that are followed; more are left out, and said.
+pub const FOLLOWED_OFFSETS_MAX: usize = 1_000_000;
+
+/// Offsets of one partition of `__consumer_offsets` that may belong to open transactions.
+pub const UNDECIDED_COMMITS_MAX: usize = 1_000_000;
+
+/// Bytes of `__consumer_offsets` that may be fetched and not yet taken in.
+pub const COMMITS_MEMORY_BYTES: usize = 4 * 1024 * 1024;
+
+/// Readings of partitions of `__consumer_offsets` that may wait to be taken in.
+pub const COMMITS_WAITING_MAX: usize = 256;
+
+/// Groups whose offsets are being written at a time.
+pub const GROUP_WRITES_IN_FLIGHT_MAX: usize = 32;
+
+/// Groups that wait for the mirror and are looked at again at a time, when it has moved.
+pub const GROUPS_WOKEN_MAX: usize = 512;
+
+/// How long an offset waits for the mirror to have everything before it, before the end of the
+/// mirror is committed instead.
+pub const GROUP_HOLD: Duration = Duration::from_secs(1);
+
+/// Between two attempts for a group that could not be written, that has members at the target, or
+/// whose offset there is not Farlog's.
+pub const GROUP_RETRY: Duration = Duration::from_secs(5);
+
+/// Groups named in a status, of those that need attention.
+pub const GROUPS_NAMED_MAX: usize = 20;
+
 /// How often an instance publishes its status.
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 

@@ -22,7 +22,7 @@ use crate::partition::{LinkContext, StatusCell};
 use crate::publish;
 use crate::session::{self, Setup, set_up};
 use crate::state::{Claim, MirrorId};
-use crate::status::{LinkState, LinkStatus};
+use crate::status::{GroupsStatus, LinkState, LinkStatus};
 
 /// Why a link cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -81,9 +81,13 @@ pub struct LinkHandle {
 pub(crate) struct Shared {
     head: Mutex<LinkStatus>,
     cells: Mutex<BTreeMap<(String, i32), StatusCell>>,
+    groups: GroupsCell,
     /// Of the session under way.
     maps: Mutex<Option<LiveMaps>>,
 }
+
+/// How groups follow, as long as they do.
+pub(crate) type GroupsCell = Arc<Mutex<Option<GroupsStatus>>>;
 
 /// A session under way.
 struct Owning {
@@ -108,9 +112,10 @@ impl Link {
             why: String::new(),
             at_ms: clock.now_ms(),
             partitions: Vec::new(),
+            groups: None,
         };
-        let shared =
-            Shared { head: Mutex::new(head), cells: Mutex::default(), maps: Mutex::default() };
+        let (head, cells, maps) = (Mutex::new(head), Mutex::default(), Mutex::default());
+        let shared = Shared { head, cells, maps, groups: Arc::default() };
         // A process draws its own random keys; no more is asked of a nonce.
         let nonce = RandomState::new().build_hasher().finish() as u32;
         Self { options, source, target, clock, nonce, shared: Arc::new(shared) }
@@ -356,12 +361,17 @@ impl Shared {
         }
     }
 
+    pub(crate) fn groups(&self) -> GroupsCell {
+        Arc::clone(&self.groups)
+    }
+
     pub(crate) fn set_cell(&self, place: (String, i32), cell: StatusCell) {
         self.cells().insert(place, cell);
     }
 
     fn clear_cells(&self) {
         self.cells().clear();
+        *self.groups.lock().expect("no holder of this lock panics") = None;
         self.set_maps(None);
     }
 
@@ -381,7 +391,8 @@ impl LinkHandle {
     pub fn status(&self) -> LinkStatus {
         let now_ms = self.clock.now_ms();
         let partitions = self.shared.cells().values().map(|cell| cell.snapshot(now_ms)).collect();
-        LinkStatus { at_ms: now_ms, partitions, ..self.shared.head().clone() }
+        let groups = self.shared.groups.lock().expect("no holder of this lock panics").clone();
+        LinkStatus { at_ms: now_ms, partitions, groups, ..self.shared.head().clone() }
     }
 
     /// A position on one side of a mirror as a position on the other, by the map that this instance

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use farlog_wire::records::Compression;
 
+use crate::groups::GroupSelection;
 use crate::limits;
 use crate::topics::config_sync::ConfigSyncPolicy;
 use crate::topics::filter::TopicSelection;
@@ -68,6 +69,8 @@ pub struct LinkOptions {
     pub replication_factor: i16,
     /// How often topics, partitions and configs are looked at.
     pub refresh_interval: Duration,
+    /// Which groups follow; `None` for none.
+    pub groups: Option<GroupSelection>,
     /// Which configs are kept in step; `None` for none but the floor.
     pub config_sync: Option<ConfigSyncPolicy>,
     /// How often configs are read from both clusters.
@@ -118,6 +121,7 @@ impl LinkOptions {
             offsets: Offsets::Translate,
             replication_factor: -1,
             refresh_interval: limits::REFRESH_INTERVAL,
+            groups: None,
             config_sync: None,
             config_interval: limits::CONFIG_INTERVAL,
             rate_bytes_per_second: None,

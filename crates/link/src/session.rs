@@ -5,16 +5,20 @@ mod preservable;
 mod roster;
 mod setup;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::apply::apply;
+use crate::groups::{MirrorsNow, follow};
 use crate::link::Shared;
 use crate::observe::{PlanError, Planner};
 use crate::partition::LinkContext;
+use crate::plan::MirrorTopic;
 pub(crate) use preservable::check_preservable;
 use roster::Roster;
 pub(crate) use setup::{STATE_TOPIC, Setup, set_up};
@@ -31,7 +35,14 @@ pub(crate) async fn run(
     shared: Arc<Shared>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let (mirrors, mirrors_now) = watch::channel(MirrorsNow::default());
+    // Dropping it ends the following with the session.
+    let mut following = JoinSet::new();
+    if let Some(selection) = context.options.groups.clone() {
+        following.spawn(follow(Arc::clone(&context), selection, mirrors_now, shared.groups()));
+    }
     let mut session = Session {
+        mirrors,
         roster: Roster::new(Arc::clone(&context), Arc::clone(&shared), stop.clone()),
         context,
         shared,
@@ -62,6 +73,8 @@ struct Session {
     planner: Planner,
     context: Arc<LinkContext>,
     shared: Arc<Shared>,
+    /// What groups that follow are told of.
+    mirrors: watch::Sender<MirrorsNow>,
 }
 
 impl Session {
@@ -90,8 +103,21 @@ impl Session {
         self.shared.begun(context.clock.now_ms());
         let why = failures.first().map(ToString::to_string).unwrap_or_default();
         self.shared.set_why(&why);
+        self.tell_mirrors(&planned.plan.mirrors);
         self.roster.update(&planned.plan.mirrors, &planned.source, &planned.target);
         let grew = !planned.plan.creates.is_empty() || !planned.plan.expands.is_empty();
         Ok(grew && failures.is_empty())
+    }
+
+    fn tell_mirrors(&self, mirrors: &[MirrorTopic]) {
+        let by_source = |mirror: &MirrorTopic| (mirror.source_topic.clone(), mirror.clone());
+        let now: BTreeMap<String, MirrorTopic> = mirrors.iter().map(by_source).collect();
+        self.mirrors.send_if_modified(|known| {
+            let changed = **known != now;
+            if changed {
+                *known = Arc::new(now);
+            }
+            changed
+        });
     }
 }

@@ -122,6 +122,78 @@ pub enum LinkState {
     Stopped,
 }
 
+/// How it is known what groups commit at the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupsMode {
+    /// `__consumer_offsets` is being read to its end.
+    Starting,
+    /// What is committed is read within milliseconds.
+    Following,
+    /// It may not be read: groups are asked every two seconds.
+    Asking,
+}
+
+impl GroupsMode {
+    /// The name in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Following => "following",
+            Self::Asking => "asking",
+        }
+    }
+}
+
+/// How the groups of a link follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupsStatus {
+    /// How it is known what they commit.
+    pub mode: GroupsMode,
+    /// Why it is not known better, or nothing is written; empty while all is well.
+    pub why: String,
+    /// Groups that follow.
+    pub groups: usize,
+    /// Their offsets.
+    pub offsets: usize,
+    /// Offsets that are left out, because there are too many.
+    pub offsets_left_out: usize,
+    /// Groups with an offset that the mirror has not reached.
+    pub groups_waiting: usize,
+    /// Offsets committed at the target by this instance.
+    pub written_total: u64,
+    /// Groups that have members at the target, or could not be written.
+    pub trouble_total: usize,
+    /// Some of them.
+    pub trouble: Vec<GroupTrouble>,
+    /// Offsets at the target that somebody else has committed: they are left as they are.
+    pub foreign_total: usize,
+    /// Some of them.
+    pub foreign: Vec<ForeignOffset>,
+}
+
+/// A group that does not follow now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupTrouble {
+    /// The group.
+    pub group: String,
+    /// It has members in both clusters.
+    pub lives_in_both: bool,
+    /// Why it does not follow.
+    pub why: String,
+}
+
+/// An offset at the target that Farlog did not commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignOffset {
+    /// The group.
+    pub group: String,
+    /// The partition, by its name at the source.
+    pub source_partition: String,
+    /// What is committed at the target.
+    pub offset: i64,
+}
+
 /// One partition of a link.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PartitionStatus {
@@ -205,4 +277,7 @@ pub struct LinkStatus {
     pub at_ms: i64,
     /// The partitions, ordered by topic and number; empty on standby.
     pub partitions: Vec<PartitionStatus>,
+    /// How groups follow; `None` if none do, or on standby.
+    #[serde(default)]
+    pub groups: Option<GroupsStatus>,
 }

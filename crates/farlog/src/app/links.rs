@@ -45,6 +45,7 @@ pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkO
     options.replication_factor = settings.replication_factor.unwrap_or(options.replication_factor);
     // "Only at start" is an interval that outlives the process.
     options.refresh_interval = settings.refresh_interval.unwrap_or(FOREVER);
+    options.groups.clone_from(&settings.groups);
     options.config_sync = settings.config_sync.as_ref().map(|sync| sync.policy.clone());
     if let Some(sync) = &settings.config_sync {
         options.config_interval = sync.interval;
@@ -163,6 +164,7 @@ impl Board {
             why: String::new(),
             at_ms: now_ms,
             partitions: Vec::new(),
+            groups: None,
         };
         Self { clock, shown: Arc::new(Mutex::new(Shown { ours, handle: None })) }
     }

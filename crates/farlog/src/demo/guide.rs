@@ -34,6 +34,11 @@ impl fmt::Display for Guide<'_> {
             "  the group's offsets  kafka-consumer-groups.sh --bootstrap-server {source} \
              --describe --group {GROUP}"
         )?;
+        writeln!(
+            out,
+            "  where they follow to kafka-consumer-groups.sh --bootstrap-server {target} \
+             --describe --group {GROUP}"
+        )?;
         writeln!(out, "  its metrics          curl http://{metrics}/metrics")?;
         writeln!(out, "  read the mirror      kcat -b {target} -C -t orders -o -5")?;
         writeln!(out, "  add to the source    echo hello | kcat -b {source} -P -t shop.hello")?;

@@ -1,6 +1,6 @@
 //! Every metric: its name, what it says, and where its value comes from.
 
-use farlog_link::status::{LinkState, LinkStatus, PartitionStatus};
+use farlog_link::status::{GroupsStatus, LinkState, LinkStatus, PartitionStatus};
 
 /// One metric of something of type `T`.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +59,12 @@ fn once_seen(partition: &PartitionStatus, value: impl FnOnce() -> Option<Value>)
     if partition.source_seen_ms > 0 { value() } else { None }
 }
 
+/// A number of the groups that follow; no series if none may.
+fn of_groups(link: &LinkStatus, number: fn(&GroupsStatus) -> usize) -> Option<Value> {
+    let groups = link.groups.as_ref()?;
+    Some(Value::Count(i64::try_from(number(groups)).unwrap_or(i64::MAX)))
+}
+
 /// Metrics of the process; the values come from the time of its start.
 pub const PROCESS_FAMILIES: [Family<i64>; 2] = [
     gauge("farlog_build_info", "1, labelled with the version that runs", |_, _| {
@@ -72,7 +78,7 @@ pub const PROCESS_FAMILIES: [Family<i64>; 2] = [
 ];
 
 /// Metrics of each link.
-pub const LINK_FAMILIES: [Family<LinkStatus>; 4] = [
+pub const LINK_FAMILIES: [Family<LinkStatus>; 10] = [
     gauge("farlog_link_up", "1 if this instance mirrors the link or stands by", |link, _| {
         let up = matches!(link.state, LinkState::Active | LinkState::Standby);
         Some(Value::Count(i64::from(up)))
@@ -92,6 +98,32 @@ pub const LINK_FAMILIES: [Family<LinkStatus>; 4] = [
             let waiting = link.partitions.iter().filter(|each| each.state.needs_operator());
             Some(Value::Count(i64::try_from(waiting.count()).unwrap_or(i64::MAX)))
         },
+    ),
+    gauge("farlog_link_groups", "consumer groups that follow the link", |link, _| {
+        of_groups(link, |groups| groups.groups)
+    }),
+    gauge("farlog_link_group_offsets", "offsets of those groups", |link, _| {
+        of_groups(link, |groups| groups.offsets)
+    }),
+    gauge(
+        "farlog_link_groups_waiting",
+        "groups with an offset that the mirror has not reached",
+        |link, _| of_groups(link, |groups| groups.groups_waiting),
+    ),
+    gauge(
+        "farlog_link_groups_not_following",
+        "groups that have members at the target, or could not be written",
+        |link, _| of_groups(link, |groups| groups.trouble_total),
+    ),
+    gauge(
+        "farlog_link_group_offsets_foreign",
+        "offsets at the target that somebody else has committed, and that are left as they are",
+        |link, _| of_groups(link, |groups| groups.foreign_total),
+    ),
+    counter(
+        "farlog_link_group_offsets_committed",
+        "offsets of groups committed at the target",
+        |link, _| link.groups.as_ref().map(|groups| Value::Total(groups.written_total)),
     ),
 ];
 

@@ -4,10 +4,13 @@
 //! The link crate's own status is a record between instances and may change; this shape is for
 //! people's scripts and only grows.
 
+mod groups;
+
 use farlog_link::status::{LinkState, LinkStatus, PartitionStatus};
 use serde::Serialize;
 
 use super::pace::{Pace, Sample};
+pub use groups::{ForeignOffsetView, GroupTroubleView, GroupsView};
 
 /// A published status older than this says that the instance is gone.
 pub const STALE_AFTER_MS: i64 = 15_000;
@@ -71,6 +74,8 @@ pub struct LinkView {
     pub pace: Option<Pace>,
     /// Partitions stopped or held until somebody acts.
     pub partitions_needing_operator: usize,
+    /// How groups follow; `null` if none do.
+    pub groups: Option<GroupsView>,
     /// In order of topic and number.
     pub partitions: Vec<PartitionView>,
 }
@@ -194,6 +199,7 @@ impl LinkView {
             at_ms: status.at_ms,
             lag: LagView::sum(partitions.iter().map(|partition| &partition.lag)),
             pace,
+            groups: status.groups.as_ref().map(GroupsView::of),
             partitions_needing_operator: partitions.iter().filter(|p| p.needs_operator).count(),
             partitions,
         }
@@ -213,6 +219,7 @@ impl LinkView {
             lag: LagView::default(),
             pace: None,
             partitions_needing_operator: 0,
+            groups: None,
             partitions: Vec::new(),
         }
     }

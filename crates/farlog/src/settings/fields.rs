@@ -285,7 +285,8 @@ mod tests {
         assert_eq!(paths("rate-limit"), ["links.NAME.rate-limit"]);
         assert_eq!(paths("config-sync.interval"), ["links.NAME.config-sync.interval"]);
         assert_eq!(paths("naming"), ["families.NAME.naming", "links.NAME.naming"]);
-        assert_eq!(paths("groups.match"), ["families.NAME.groups[].match"]);
+        let both = ["families.NAME.groups[].match", "links.NAME.groups.match"];
+        assert_eq!(paths("groups.match"), both);
         assert_eq!(paths("banana"), Vec::<String>::new());
         assert_eq!(paths(""), Vec::<String>::new());
     }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use farlog_link::Offsets;
+use farlog_link::groups::GroupSelection;
 use farlog_link::mm2::Pair;
 use farlog_link::topics::{ConfigSyncPolicy, JavaPattern, TopicSelection};
 use farlog_wire::records::Compression;
@@ -147,6 +148,8 @@ pub struct LinkSettings {
     pub producer_ids: ProducerIds,
     /// Source bytes per second; `None` is no limit.
     pub rate_limit_bytes_per_second: Option<u64>,
+    /// Which consumer groups follow; `None` if none do.
+    pub groups: Option<GroupSelection>,
     /// Which configs follow the source topic; `None` copies none (the floor is still kept).
     pub config_sync: Option<ConfigSyncSettings>,
     /// How often the source is asked for new topics and partitions; `None` only once, at start.

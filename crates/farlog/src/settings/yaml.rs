@@ -3,6 +3,7 @@
 mod clusters;
 pub mod document;
 mod embedded;
+mod groups;
 mod links;
 pub mod model;
 mod strict;

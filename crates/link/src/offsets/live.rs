@@ -35,7 +35,6 @@ pub(crate) struct Mapped {
     pub(crate) resume: Translated,
     /// Everything below this source offset is mirrored, or needs no mirroring: control records and
     /// aborted data.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for groups that follow"))]
     pub(crate) mirrored_source_offset: i64,
 }
 
@@ -80,7 +79,6 @@ impl LiveMaps {
     }
 
     /// A receiver that is marked changed whenever any mirror has moved.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for groups that follow"))]
     pub(crate) fn moves(&self) -> watch::Receiver<u64> {
         self.shared.moves.subscribe()
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use farlog_client::admin::IsolationLevel;
 use farlog_client::{Connection, SendError};
 use farlog_wire::error_code::ErrorCode;
 use farlog_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
@@ -75,6 +76,7 @@ pub(crate) struct FetchedData {
     pub(crate) aborted: Vec<AbortedTransaction>,
     /// The last stable offset: the end of what can be mirrored now.
     pub(crate) end_offset: i64,
+    pub(crate) high_watermark: i64,
     pub(crate) log_start_offset: i64,
     pub(crate) ticket: MemoryTicket,
 }
@@ -128,6 +130,7 @@ pub(crate) struct LaneLimits {
     partition_bytes_max: i32,
     fetch_bytes_max: i32,
     memory_bytes: i32,
+    isolation: IsolationLevel,
     /// Lanes that have partitions to fetch.
     fetching: Arc<AtomicUsize>,
     rate: Option<Arc<RateLimiter>>,
@@ -155,9 +158,15 @@ impl LaneLimits {
             partition_bytes_max: options.fetch_partition_bytes_max.clamp(1, fetch_bytes_max),
             fetch_bytes_max,
             memory_bytes,
+            isolation: IsolationLevel::ReadCommitted,
             fetching: Arc::default(),
             rate: options.rate_bytes_per_second.map(|rate| Arc::new(RateLimiter::new(rate))),
         }
+    }
+
+    /// The same for a reader who knows what to make of open transactions.
+    pub(crate) fn uncommitted(self) -> Self {
+        Self { isolation: IsolationLevel::ReadUncommitted, ..self }
     }
 
     /// Bytes to ask for in a fetch of this many partitions.
@@ -300,7 +309,10 @@ impl Lane {
             max_wait_ms: if waits { FETCH_WAIT_MS } else { FETCH_WAIT_BUSY_MS },
             min_bytes: 1,
             max_bytes: bytes_max,
-            isolation_level: 1,
+            isolation_level: match self.limits.isolation {
+                IsolationLevel::ReadUncommitted => 0,
+                IsolationLevel::ReadCommitted => 1,
+            },
             session_id: 0,
             session_epoch: -1,
             topics: topics.into_values().collect(),
@@ -440,6 +452,7 @@ impl Subscription {
                 })
                 .collect(),
             end_offset: data.last_stable_offset,
+            high_watermark: data.high_watermark,
             log_start_offset: data.log_start_offset,
             ticket: Arc::clone(ticket),
         })

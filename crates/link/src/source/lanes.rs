@@ -32,9 +32,18 @@ pub(crate) struct SourceStream {
 
 impl SourceLanes {
     pub(crate) fn new(options: &LinkOptions) -> Self {
+        Self::within(LaneLimits::new(options), options.memory_bytes)
+    }
+
+    /// Lanes that fetch what transactions have not decided, too.
+    pub(crate) fn uncommitted(options: &LinkOptions) -> Self {
+        Self::within(LaneLimits::new(options).uncommitted(), options.memory_bytes)
+    }
+
+    fn within(limits: LaneLimits, buffer_bytes: usize) -> Self {
         Self {
-            limits: LaneLimits::new(options),
-            buffers: BufferPool::new(options.memory_bytes),
+            limits,
+            buffers: BufferPool::new(buffer_bytes),
             open: tokio::sync::Mutex::new(HashMap::new()),
             tasks: Mutex::new(JoinSet::new()),
         }

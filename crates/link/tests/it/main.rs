@@ -4,6 +4,7 @@
 
 mod events;
 mod fixture;
+mod groups;
 mod histories;
 mod mirror;
 mod mirrormaker_classes;

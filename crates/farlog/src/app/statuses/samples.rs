@@ -1,6 +1,9 @@
 //! Made-up links for tests: a partition in each of the situations that matter.
 
-use farlog_link::status::{LinkState, LinkStatus, PartitionState, PartitionStatus};
+use farlog_link::status::{
+    ForeignOffset, GroupTrouble, GroupsMode, GroupsStatus, LinkState, LinkStatus, PartitionState,
+    PartitionStatus,
+};
 
 /// 2026-11-21 10:04:11 UTC.
 pub(crate) const NOW_MS: i64 = 1_795_255_451_000;
@@ -21,6 +24,33 @@ pub(crate) fn link(name: &str, state: LinkState) -> LinkStatus {
         },
         at_ms: NOW_MS,
         partitions: partitions(),
+        groups: (state == LinkState::Active).then(groups),
+    }
+}
+
+fn groups() -> GroupsStatus {
+    GroupsStatus {
+        mode: GroupsMode::Following,
+        why: String::new(),
+        groups: 12,
+        offsets: 48,
+        offsets_left_out: 0,
+        groups_waiting: 1,
+        written_total: 96_000,
+        trouble_total: 1,
+        trouble: vec![GroupTrouble {
+            group: "billing".to_owned(),
+            lives_in_both: true,
+            why: "it has members at the target, and no longer follows: members at us-east: \
+                  billing-1/10.0.0.1; at eu-west: billing-9/10.1.0.9"
+                .to_owned(),
+        }],
+        foreign_total: 1,
+        foreign: vec![ForeignOffset {
+            group: "audit".to_owned(),
+            source_partition: "orders-3".to_owned(),
+            offset: 1_207,
+        }],
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use farlog_link::Offsets;
+use farlog_link::groups::{GroupSelection, Rewinds};
 use farlog_link::topics::{
     ConfigSyncPolicy, DefaultsFrom, JavaPattern, Naming, NamingPolicy, PatternError, TopicFilter,
     TopicRule, TopicSelection, config_sync, naming,
@@ -19,6 +20,7 @@ use super::super::{CONFIG_SYNC_INTERVAL_DEFAULT, REFRESH_INTERVAL_DEFAULT};
 use super::{Flow, Mm2File, beside};
 
 const TOPICS_EXCLUDE_DEFAULT: [&str; 3] = [r"mm2.*\.internal", r".*\.replica", "__.*"];
+const GROUPS_EXCLUDE_DEFAULT: [&str; 3] = ["console-consumer-.*", "connect-.*", "__.*"];
 /// MirrorMaker 2's default of `replication.factor`.
 const REPLICATION_FACTOR_DEFAULT: i64 = 2;
 const SECONDS_MAX: i64 = 10 * 365 * 86_400;
@@ -51,6 +53,7 @@ pub(super) fn compile(file: &Mm2File, flow: &Flow, report: &mut Report) -> Optio
         transactions: Transactions::CommittedOnly,
         producer_ids: ProducerIds::Auto,
         rate_limit_bytes_per_second: None,
+        groups: groups(flow, report)?,
         config_sync: sync?,
         refresh_interval: interval(flow, "refresh.topics", REFRESH_INTERVAL_DEFAULT, report),
         session_timeout: None,
@@ -194,6 +197,19 @@ fn config_sync(flow: &Flow, report: &mut Report) -> Option<Option<ConfigSyncSett
     };
     let policy = ConfigSyncPolicy { exclude, defaults_from };
     Some(interval.map(|interval| ConfigSyncSettings { policy, interval }))
+}
+
+/// Which groups follow: those that MirrorMaker 2 would keep up to date, if it is told to.
+fn groups(flow: &Flow, report: &mut Report) -> Option<Option<GroupSelection>> {
+    let config = &flow.config;
+    let follow = config.boolean("sync.group.offsets.enabled", false, report);
+    let include = config.list("groups", "groups", &[".*"]);
+    let exclude = config.list("groups.exclude", "groups.blacklist", &GROUPS_EXCLUDE_DEFAULT);
+    let include = rules(&include, config.get("groups"), report)?;
+    let exclude = rules(&exclude, config.either("groups.exclude", "groups.blacklist"), report)?;
+    let filter = TopicFilter { include, exclude };
+    // MirrorMaker 2 leaves a group where it is that went back at the source.
+    Some(follow.then_some(GroupSelection { filter, rewinds: Rewinds::Ignore }))
 }
 
 /// A setting of the flow's source consumer; later layers win.

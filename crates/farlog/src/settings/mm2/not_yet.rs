@@ -11,18 +11,12 @@ struct Feature {
     until_then: &'static str,
 }
 
-const FEATURES: [Feature; 4] = [
+const FEATURES: [Feature; 3] = [
     Feature {
         switch: "emit.checkpoints.enabled",
         by_default: true,
-        message: "positions of consumer groups are not carried over: no checkpoints are written",
-        until_then: "consumers that move to the target start by their own auto.offset.reset",
-    },
-    Feature {
-        switch: "sync.group.offsets.enabled",
-        by_default: false,
-        message: "consumer groups are not kept up to date on the target",
-        until_then: "no group offset is written on the target",
+        message: "no checkpoints are written",
+        until_then: "`sync.group.offsets.enabled = true` keeps groups up to date on the target",
     },
     Feature {
         switch: "emit.heartbeats.enabled",

@@ -342,7 +342,7 @@ fn what_is_not_here_yet_is_said_until_switched_off() {
     let (_, report) = with("");
     assert_eq!(report.count(Severity::NotYet), 4, "{}", report.render());
     let (_, report) = with("sync.group.offsets.enabled = true");
-    assert_eq!(report.count(Severity::NotYet), 5);
+    assert_eq!(report.count(Severity::NotYet), 4, "it is kept");
     let (_, report) = with(
         "emit.checkpoints.enabled=false\nemit.heartbeats.enabled=false\n\
          sync.topic.acls.enabled=false",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use farlog_link::Offsets;
+use farlog_link::groups::GroupSelection;
 use farlog_link::topics::{
     ConfigSyncPolicy, JavaPattern, Naming, NamingPolicy, TopicFilter, TopicRule, TopicSelection,
     naming,
@@ -19,9 +20,9 @@ use super::super::values;
 use super::super::{
     CONFIG_SYNC_INTERVAL_DEFAULT, REFRESH_INTERVAL_DEFAULT, SESSION_TIMEOUT_DEFAULT,
 };
-use super::Document;
 use super::document::NodeKind;
 use super::model::{self, Family, Link};
+use super::{Document, groups};
 
 pub(super) fn compile(document: &Document, report: &mut Report) -> Vec<LinkSettings> {
     check_aliases(document, report);
@@ -84,6 +85,7 @@ fn bare_link(
             model::ProducerIds::Allocated => ProducerIds::Allocated,
         },
         rate_limit_bytes_per_second: rate,
+        groups: groups::of_link(document, name, &link.groups, report),
         config_sync: link.config_sync.enabled.then_some(ConfigSyncSettings { policy, interval }),
         refresh_interval: Some(duration(&link.refresh_interval, REFRESH_INTERVAL_DEFAULT)),
         session_timeout: link
@@ -137,6 +139,7 @@ fn family_links(
     let Some(filter) = topics(document, &path, Wanted::of_family(family), report) else {
         return Vec::new();
     };
+    let groups = groups::of_family(document, name, family.groups.as_deref(), report);
     let mut links = Vec::new();
     for (index, target) in family.failover_to.iter().enumerate() {
         let index = index.to_string();
@@ -151,12 +154,18 @@ fn family_links(
         let naming = NamingPolicy::new(naming_of(family.naming), source, target);
         let selection = TopicSelection { filter: filter.clone(), heartbeats: false, naming };
         let offsets = offsets(family.offsets);
-        links.push(LinkSettings { offsets, ..family_link(name, key_place, selection) });
+        let link = family_link(name, key_place, selection, groups.clone());
+        links.push(LinkSettings { offsets, ..link });
     }
     links
 }
 
-fn family_link(family: &str, place: Place, topics: TopicSelection) -> LinkSettings {
+fn family_link(
+    family: &str,
+    place: Place,
+    topics: TopicSelection,
+    groups: GroupSelection,
+) -> LinkSettings {
     let (source, target) = (&topics.naming.source_alias, &topics.naming.target_alias);
     LinkSettings {
         name: format!("{family}:{source}->{target}"),
@@ -171,6 +180,7 @@ fn family_link(family: &str, place: Place, topics: TopicSelection) -> LinkSettin
         transactions: Transactions::CommittedOnly,
         producer_ids: ProducerIds::Auto,
         rate_limit_bytes_per_second: None,
+        groups: Some(groups),
         config_sync: ConfigSyncPolicy::with_default_excludes(&[])
             .ok()
             .map(|policy| ConfigSyncSettings { policy, interval: CONFIG_SYNC_INTERVAL_DEFAULT }),

@@ -5,6 +5,7 @@
 //! today.
 
 mod family;
+mod groups;
 mod text;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use family::*;
+pub use groups::*;
 pub use text::{Address, Instant, Rate, Size, Span};
 
 /// What Farlog replicates, between which clusters, and how.
@@ -119,6 +121,9 @@ pub struct Link {
     pub producer_ids: ProducerIds,
     /// Most bytes per second that the link reads from its source. Without it, no limit.
     pub rate_limit: Option<Rate>,
+    /// Which consumer groups follow.
+    #[serde(default)]
+    pub groups: LinkGroups,
     /// Which configs of a topic its mirror takes over.
     #[serde(default)]
     pub config_sync: ConfigSync,

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Exclude, Naming, Offsets, Span, Transactions};
+use super::{Exclude, Group, Naming, Offsets, Span, Transactions};
 
 /// Topics under one write contract.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -57,8 +57,9 @@ pub struct Family {
     /// Where consumers resume after a failover.
     #[schemars(extend("x-not-yet" = "consumers resume by their own auto.offset.reset"))]
     pub replay: Option<Replay>,
-    /// Consumer groups and what becomes of them.
-    #[schemars(extend("x-not-yet" = "positions of groups are not carried over"))]
+    /// Consumer groups and what becomes of them. Without it every group that commits offsets of the
+    /// family's topics follows, but `console-consumer-.*`, `connect-.*` and `__.*`; with it those
+    /// that it names.
     pub groups: Option<Vec<Group>>,
     /// The schema registry that the records need.
     #[schemars(extend("x-not-yet" = "replicate the registry's own topic like any other"))]
@@ -164,19 +165,6 @@ pub enum Duplicates {
 pub enum Replay {
     /// At their translated position.
     FromCheckpoint,
-}
-
-/// Consumer groups and what becomes of them.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Group {
-    /// Groups whose whole name matches this pattern.
-    #[serde(rename = "match")]
-    pub matching: String,
-    /// What becomes of their positions at a failover.
-    pub on_failover: Option<String>,
-    /// Where they run.
-    pub run_in: Option<String>,
 }
 
 /// The schema registry that the records need.
