@@ -92,12 +92,7 @@ fn bare_link(
             .session_timeout
             .as_ref()
             .map(|_| duration(&link.session_timeout, SESSION_TIMEOUT_DEFAULT)),
-        recompress: link.recompress.map(|codec| match codec {
-            model::Recompress::Zstd => Compression::Zstd,
-            model::Recompress::Lz4 => Compression::Lz4,
-            model::Recompress::Snappy => Compression::Snappy,
-            model::Recompress::Gzip => Compression::Gzip,
-        }),
+        recompress: link.recompress.map(codec),
         on_source_data_loss: match link.on_source_data_loss {
             model::OnSourceDataLoss::Continue => OnSourceDataLoss::Continue,
             model::OnSourceDataLoss::Stop => OnSourceDataLoss::Stop,
@@ -110,6 +105,15 @@ fn bare_link(
         },
         mirrormaker: None,
     })
+}
+
+fn codec(recompress: model::Recompress) -> Compression {
+    match recompress {
+        model::Recompress::Zstd => Compression::Zstd,
+        model::Recompress::Lz4 => Compression::Lz4,
+        model::Recompress::Snappy => Compression::Snappy,
+        model::Recompress::Gzip => Compression::Gzip,
+    }
 }
 
 fn family_links(
