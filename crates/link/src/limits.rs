@@ -149,6 +149,21 @@ pub const GROUPS_NAMED_MAX: usize = 20;
 /// How often an instance publishes its status.
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Bytes of one batch that is written to an internal topic of MirrorMaker 2.
+pub const MIRRORMAKER_BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// How often offset syncs are written.
+pub const OFFSET_SYNC_INTERVAL: Duration = Duration::from_millis(500);
+
+/// For how many of these intervals the last record of a partition may wait for its offset sync.
+pub const OFFSET_SYNC_TICKS_MAX: u32 = 10;
+
+/// Offset syncs of one partition that are written at once; more are spread evenly.
+pub const OFFSET_SYNCS_AT_ONCE_MAX: i64 = 100;
+
+/// Offset syncs of all partitions that are written at once; each has its share, and at least one.
+pub const OFFSET_SYNCS_WAITING_MAX: usize = 100_000;
+
 /// Records of one internal topic of MirrorMaker 2 that are read, the newest of them.
 pub const OBSERVED_INTERNAL_RECORDS_MAX: i64 = 2_000_000;
 

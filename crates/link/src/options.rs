@@ -6,6 +6,7 @@ use farlog_wire::records::Compression;
 
 use crate::groups::GroupSelection;
 use crate::limits;
+use crate::mm2::MirrorMakerTopics;
 use crate::topics::config_sync::ConfigSyncPolicy;
 use crate::topics::filter::TopicSelection;
 
@@ -96,6 +97,8 @@ pub struct LinkOptions {
     pub producer_id_expiration_ms: Option<i64>,
     /// What to do when retention overtakes the link.
     pub on_source_data_loss: OnSourceDataLoss,
+    /// What to write for MirrorMaker 2's readers; `None` writes nothing.
+    pub mirrormaker: Option<MirrorMakerTopics>,
     /// Name of this instance in status; with `static_instance` also its place in the group.
     pub instance: String,
     /// Take the place of an instance of the same name at once, as after a restart.
@@ -133,6 +136,7 @@ impl LinkOptions {
             producer_ids: ProducerIds::Auto,
             producer_id_expiration_ms: None,
             on_source_data_loss: OnSourceDataLoss::Continue,
+            mirrormaker: None,
             instance: "farlog".to_owned(),
             static_instance: false,
             session_timeout: limits::SESSION_TIMEOUT,

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::apply::apply;
 use crate::groups::{MirrorsNow, follow};
 use crate::link::Shared;
+use crate::mm2::Emission;
 use crate::observe::{PlanError, Planner};
 use crate::partition::LinkContext;
 use crate::plan::MirrorTopic;
@@ -44,6 +45,7 @@ pub(crate) async fn run(
     let mut session = Session {
         mirrors,
         roster: Roster::new(Arc::clone(&context), Arc::clone(&shared), stop.clone()),
+        emission: Emission::start(&context),
         context,
         shared,
         planner: Planner::default(),
@@ -66,11 +68,13 @@ pub(crate) async fn run(
              them arrived"
         );
     }
+    session.emission.last().await;
 }
 
 struct Session {
     roster: Roster,
     planner: Planner,
+    emission: Emission,
     context: Arc<LinkContext>,
     shared: Arc<Shared>,
     /// What groups that follow are told of.
@@ -104,6 +108,7 @@ impl Session {
         let why = failures.first().map(ToString::to_string).unwrap_or_default();
         self.shared.set_why(&why);
         self.tell_mirrors(&planned.plan.mirrors);
+        self.emission.mirrors(&planned.plan.mirrors);
         self.roster.update(&planned.plan.mirrors, &planned.source, &planned.target);
         let grew = !planned.plan.creates.is_empty() || !planned.plan.expands.is_empty();
         Ok(grew && failures.is_empty())

@@ -8,4 +8,5 @@ mod groups;
 mod histories;
 mod mirror;
 mod mirrormaker_classes;
+mod mirrormaker_topics;
 mod preserve;
