@@ -200,7 +200,8 @@ impl Follower {
 
     fn dispatch(&mut self, desk: &Arc<Desk>) {
         while self.writes.len() < GROUP_WRITES_IN_FLIGHT_MAX {
-            let mirrors = Arc::clone(&self.mirrors.borrow_and_update());
+            // Not marked as seen: that they are others has to wake all groups.
+            let mirrors = Arc::clone(&self.mirrors.borrow());
             let (context, now) = (&self.context, Instant::now());
             let look = |group: &GroupId, partition: &TopicPartition, offset: i64| {
                 look_up(context, desk, &mirrors, group, partition, offset)

@@ -4,11 +4,12 @@
 //! The processes of `crates/farlog/tests` are killed for real; here the same happens to tasks,
 //! which is faster and finds most of the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use farlog_client::{Cluster, TopicSelection};
-use farlog_link::groups::Direction;
+use farlog_client::admin::CommittedOffset;
+use farlog_client::{Cluster, TopicPartition, TopicSelection};
+use farlog_link::groups::{Direction, GroupSelection};
 use farlog_link::offsets::{Certainty, Translated};
 use farlog_link::state::MirrorId;
 use farlog_link::topics::TopicRule;
@@ -22,7 +23,7 @@ use farlog_testkit::history::reader::{PartitionLog, read_partition};
 use farlog_testkit::history::record::Identity;
 use tokio::time::sleep;
 
-use crate::fixture::{Pair, bootstraps, options, pair, start, unique};
+use crate::fixture::{Pair, bootstraps, log_end, options, pair, start, unique};
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 const ROUNDS: usize = 12;
@@ -35,6 +36,7 @@ fn link_options(prefix: &str, static_instance: bool) -> LinkOptions {
     let mut options = options(prefix);
     options.topics.filter.include = vec![TopicRule::Prefix(format!("{prefix}."))];
     options.static_instance = static_instance;
+    options.groups = Some(GroupSelection::everything());
     options
 }
 
@@ -70,6 +72,7 @@ async fn survive_with(
     let generator_options = GeneratorOptions { seed, topics: topics.to_vec(), base_timestamp_ms };
     let mut generator = Generator::create(source, generator_options).await.unwrap();
     let mut random = Random::named(seed, "kills");
+    let mut groups = Groups::new(&prefix);
     for round in 0..ROUNDS {
         let options =
             LinkOptions { producer_ids, offsets, ..link_options(&prefix, round % 3 != 0) };
@@ -77,6 +80,9 @@ async fn survive_with(
         let until = tokio::time::Instant::now() + Duration::from_millis(random.between(100, 1500));
         while tokio::time::Instant::now() < until {
             generator.step().await.unwrap();
+            if random.between(0, 4) == 0 {
+                groups.commit(&pair, &generator, &mut random).await;
+            }
         }
         if round % 4 == 3 { link.stop().await } else { link.kill().await }
     }
@@ -85,6 +91,7 @@ async fn survive_with(
     let link = start(&pair, options.clone());
     catch_up(&pair, &generator, &link).await;
     check_maps(&pair, &target, &generator, &link, &options).await;
+    groups.check(&pair, &link, &options).await;
     link.stop().await;
     for (plan, partition, account) in generator.accounts() {
         let mirror = read_partition(&target, &plan.name, partition).await.unwrap();
@@ -114,6 +121,77 @@ fn same_offsets(source: &PartitionLog, mirror: &PartitionLog) {
     }
 }
 
+async fn mirror_id(pair: &Pair, options: &LinkOptions, topic: &str, partition: i32) -> MirrorId {
+    let topic_id = async |cluster: &Cluster| {
+        let metadata = cluster.metadata(&TopicSelection::one(topic)).await.unwrap();
+        metadata.topic(topic).unwrap().topic_id.unwrap()
+    };
+    MirrorId {
+        link: options.name.clone(),
+        source_topic_id: topic_id(&pair.source).await,
+        target_topic_id: topic_id(&pair.target).await,
+        partition,
+    }
+}
+
+/// Groups that commit anywhere at the source, forwards and backwards, while links come and go.
+struct Groups {
+    names: [String; 3],
+    committed: BTreeMap<(String, TopicPartition), i64>,
+}
+
+impl Groups {
+    fn new(prefix: &str) -> Self {
+        Self { names: [1, 2, 3].map(|n| format!("{prefix}-{n}")), committed: BTreeMap::new() }
+    }
+
+    /// One of them commits, within what the source has, or a little beyond what is mirrored.
+    async fn commit(&mut self, pair: &Pair, generator: &Generator, random: &mut Random) {
+        let places: Vec<(String, i32)> = generator
+            .accounts()
+            .map(|(plan, partition, _)| (plan.name.clone(), partition))
+            .collect();
+        let (topic, partition) = &places[random.between(0, places.len() as u64 - 1) as usize];
+        let group = &self.names[random.between(0, 2) as usize];
+        let end = log_end(&pair.source, topic, *partition).await;
+        let offset = end - (random.between(0, 20) as i64).min(end);
+        let place = TopicPartition::new(topic.as_str(), *partition);
+        let metadata = random.between(0, 9).to_string();
+        let offsets = CommittedOffset { offset, leader_epoch: None, metadata };
+        let offsets = BTreeMap::from([(place.clone(), offsets)]);
+        let results = pair.source.commit_group_offsets(group, &offsets).await.unwrap();
+        results[&place].as_ref().unwrap();
+        self.committed.insert((group.clone(), place), offset);
+    }
+
+    /// They are at the target where they are at the source.
+    async fn check(&self, pair: &Pair, link: &crate::fixture::Running, options: &LinkOptions) {
+        assert!(!self.committed.is_empty());
+        for ((group, place), committed) in &self.committed {
+            let mirror = mirror_id(pair, options, &place.topic, place.partition).await;
+            let expected =
+                link.handle.translated(&mirror, Direction::ToTarget, *committed).unwrap();
+            assert_eq!(expected.certainty, Certainty::Exact);
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+            loop {
+                let found = pair.target.group_offsets(group).await.unwrap();
+                let found = found.get(place).map(|found| found.offset);
+                if found == Some(expected.offset) {
+                    break;
+                }
+                let status = link.handle.status().groups;
+                assert!(
+                    tokio::time::Instant::now() < deadline,
+                    "{group} {place}: {committed} is {expected:?}, not {found:?}: {status:#?}"
+                );
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+        let status = link.handle.status().groups.unwrap();
+        assert_eq!((status.foreign_total, status.trouble_total), (0, 0), "{status:#?}");
+    }
+}
+
 /// The maps that the link keeps translate every record both ways.
 async fn check_maps(
     pair: &Pair,
@@ -122,18 +200,9 @@ async fn check_maps(
     link: &crate::fixture::Running,
     options: &LinkOptions,
 ) {
-    let topic_id = async |cluster: &Cluster, name: &str| {
-        let metadata = cluster.metadata(&TopicSelection::one(name)).await.unwrap();
-        metadata.topic(name).unwrap().topic_id.unwrap()
-    };
     let mut translated = 0;
     for (plan, partition, account) in generator.accounts() {
-        let mirror = MirrorId {
-            link: options.name.clone(),
-            source_topic_id: topic_id(&pair.source, &plan.name).await,
-            target_topic_id: topic_id(&pair.target, &plan.name).await,
-            partition,
-        };
+        let mirror = mirror_id(pair, options, &plan.name, partition).await;
         let expected = account.expected().into_iter();
         let sources: HashMap<Identity, i64> =
             expected.map(|one| (one.identity, one.source_offset)).collect();
@@ -174,7 +243,7 @@ async fn source_keys(plan: &TopicPlan, partition: i32) -> HashSet<Identity> {
 async fn catch_up(pair: &Pair, generator: &Generator, link: &crate::fixture::Running) {
     let mut ends = Vec::new();
     for (plan, partition, _) in generator.accounts() {
-        let end = crate::fixture::log_end(&pair.source, &plan.name, partition).await;
+        let end = log_end(&pair.source, &plan.name, partition).await;
         ends.push((plan.name.clone(), partition, end));
     }
     link.until("catching up", |status| {
