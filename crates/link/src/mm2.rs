@@ -7,6 +7,7 @@
 
 pub mod checkpoint;
 mod checkpoint_writer;
+mod checkpoints;
 mod emission;
 pub mod heartbeat;
 mod internal_topic;

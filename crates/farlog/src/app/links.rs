@@ -55,6 +55,8 @@ pub fn options(settings: &LinkSettings, instance: &str, is_named: bool) -> LinkO
     if let Some(batches) = settings.limits.in_flight_batches {
         options.in_flight_max = Some(usize::try_from(batches).unwrap_or(usize::MAX));
     }
+    let mirrormaker = settings.mirrormaker.as_ref();
+    options.mirrormaker = mirrormaker.map(|mirrormaker| mirrormaker.topics.clone());
     options.instance = instance.to_owned();
     options.static_instance = is_named;
     options

@@ -111,10 +111,10 @@ async fn look_at(
 ) -> Result<Observation, (Outcome, String)> {
     let [source, target] = ends.map(|end| end.as_ref().map_err(Clone::clone));
     let options = ObserveOptions {
-        pair: mirrormaker.pair.clone(),
+        pair: mirrormaker.topics.pair.clone(),
         topics: link.topics.clone(),
-        groups: mirrormaker.groups.clone(),
-        groups_exclude: mirrormaker.groups_exclude.clone(),
+        groups: mirrormaker.topics.groups.clone(),
+        groups_exclude: mirrormaker.topics.groups_exclude.clone(),
         connect_group: mirrormaker.connect_group.clone(),
         source_offsets_topic: mirrormaker.source_offsets_topic.clone(),
         only_group: group.map(str::to_owned),

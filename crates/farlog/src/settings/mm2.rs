@@ -177,16 +177,29 @@ impl Mm2File {
         flows
     }
 
-    /// The pre-selection works on raw texts, where anything but "true" is false.
     fn pair_has_connectors(&self, source: &str, target: &str) -> bool {
-        let is_true = |setting: &Setting| setting.value.eq_ignore_ascii_case("true");
         let enabled = self.get(&format!("{source}->{target}.enabled")).is_some_and(is_true);
-        let heartbeats = self
-            .get(&format!("{source}->{target}.emit.heartbeats.enabled"))
-            .or_else(|| self.get("emit.heartbeats.enabled"))
-            .is_none_or(is_true);
-        enabled || heartbeats
+        enabled || self.has_heartbeats(source, target)
     }
+
+    /// Whether heartbeats of the pair are written, even if nothing else is.
+    fn has_heartbeats(&self, source: &str, target: &str) -> bool {
+        self.get(&format!("{source}->{target}.emit.heartbeats.enabled"))
+            .or_else(|| self.get("emit.heartbeats.enabled"))
+            .is_none_or(is_true)
+    }
+
+    /// Whether records are mirrored from one to the other.
+    fn is_flow_enabled(&self, source: &str, target: &str) -> bool {
+        let own = self.get(&format!("{source}->{target}.enabled"));
+        self.pair_has_connectors(source, target)
+            && own.or_else(|| self.get("enabled")).is_some_and(is_true)
+    }
+}
+
+/// The pre-selection works on raw texts, where anything but "true" is false.
+fn is_true(setting: &Setting) -> bool {
+    setting.value.eq_ignore_ascii_case("true")
 }
 
 /// An accepted key that changes nothing here.

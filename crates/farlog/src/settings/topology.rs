@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use farlog_link::Offsets;
 use farlog_link::groups::GroupSelection;
-use farlog_link::mm2::Pair;
-use farlog_link::topics::{ConfigSyncPolicy, JavaPattern, TopicSelection};
+use farlog_link::mm2::MirrorMakerTopics;
+use farlog_link::topics::{ConfigSyncPolicy, TopicSelection};
 use farlog_wire::records::Compression;
 
 use super::diagnostics::Place;
@@ -169,14 +169,8 @@ pub struct LinkSettings {
 /// What a MirrorMaker 2 keeps of a flow, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MirrorMakerSettings {
-    /// Names of its topics, and where its offset syncs are.
-    pub pair: Pair,
-    /// The groups it translates; `None` matches none.
-    pub groups: Option<JavaPattern>,
-    /// Those among them that it leaves out.
-    pub groups_exclude: Option<JavaPattern>,
-    /// Whether it writes translated positions into the groups of the target.
-    pub syncs_groups: bool,
+    /// Names of its topics, what is written to them, and which groups it translates.
+    pub topics: MirrorMakerTopics,
     /// Connect's group at the target.
     pub connect_group: String,
     /// Where Connect stores how far records are mirrored.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use farlog_client::admin::NewTopic;
 use farlog_client::{
@@ -11,8 +12,9 @@ use farlog_testkit::kafka::{KafkaCluster, KafkaOptions, KafkaVersion, SharedKafk
 use farlog_testkit::ports::PortLease;
 use farlog_testkit::process::Signal;
 use farlog_wire::records::{BatchWriter, ProducerStamp, RawBatch};
+use serde_json::Value;
 
-use crate::binary::{Place, farlog, get, json};
+use crate::binary::{PATIENCE, Place, farlog, get, json};
 
 const PRIMARY_DR: &str = include_str!("../../../../docs/examples/mm2-primary-dr.properties");
 const US_EU: &str = include_str!("../../../../docs/examples/mm2-us-east-eu-west.properties");
@@ -65,9 +67,7 @@ async fn a_published_file_mirrors_tells_how_it_goes_and_drains() {
 
     let mut first = place.run("first", &[]);
     let address = first.address();
-    first.until("the mirror", |_| {
-        json(&get(address, "/status"))["links"][0]["partitions"][0]["state"] == "caught-up"
-    });
+    first.until("the mirror", |_| orders(&json(&get(address, "/status")))["state"] == "caught-up");
     assert!(get(address, "/health/ready").starts_with("HTTP/1.1 200"));
     let metrics = get(address, "/metrics");
     let counted = format!("partition=\"0\"}} {RECORDS}\n");
@@ -82,13 +82,15 @@ async fn a_published_file_mirrors_tells_how_it_goes_and_drains() {
     first.until("the published status", |_| {
         let output = farlog(&["status", file, "--output", "json", "--check"]);
         let status = json(&String::from_utf8(output.stdout).unwrap());
-        let partition = &status["links"][0]["partitions"][0];
+        let partition = orders(&status);
         output.status.code() == Some(0)
             && partition["state"] == "caught-up"
             && partition["lag"]["known"] == true
     });
     let after = plan(&place);
     assert!(after.ends_with("every mirror topic is as it should be\n"), "{after}");
+    // What the file's owner reads with Java's clients.
+    exists(&connect(&target).await, "primary.checkpoints.internal").await;
     let lag = String::from_utf8(farlog(&["lag", file]).stdout).unwrap();
     assert!(lag.contains("primary->dr") && lag.contains("caught-up"), "{lag}");
 
@@ -138,8 +140,11 @@ async fn a_published_file_with_two_servers_and_three_replicas_runs() {
     instance.until("the mirrors", |_| {
         let status = json(&get(address, "/status"));
         let partitions = status["links"][0]["partitions"].as_array().unwrap();
-        let caught_up = partitions.iter().filter(|each| each["state"] == "caught-up");
-        caught_up.count() == TOPICS.len()
+        let caught_up = |topic: &&str| {
+            let is = |each: &Value| each["topic"] == *topic && each["state"] == "caught-up";
+            partitions.iter().any(is)
+        };
+        TOPICS.iter().all(caught_up)
     });
     instance.process.signal(Signal::Terminate).unwrap();
     assert_eq!(instance.exit_code(), Some(0), "{}", instance.log());
@@ -180,6 +185,26 @@ async fn more_replicas_than_brokers_are_named_by_plan_and_run() {
     let ready = get(address, "/health/ready");
     assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
     assert!(ready.contains("starting: cannot create internal topic __farlog_state"), "{ready}");
+}
+
+/// Waits for a topic.
+async fn exists(cluster: &Cluster, topic: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let all = cluster.metadata(&TopicSelection::All).await.unwrap();
+        if all.topics.contains_key(topic) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "no {topic} in {:?}", all.topics.keys());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The one partition of `orders` in a status.
+fn orders(status: &Value) -> Value {
+    let partitions = status["links"][0]["partitions"].as_array();
+    let found = partitions.into_iter().flatten().find(|one| one["topic"] == "orders");
+    found.cloned().unwrap_or_default()
 }
 
 fn plan(place: &Place) -> String {

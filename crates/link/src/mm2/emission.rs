@@ -1,10 +1,11 @@
-//! What a running link writes for MirrorMaker 2's readers: heartbeats, and offset syncs.
+//! What a running link writes for MirrorMaker 2's readers: heartbeats, offset syncs, checkpoints.
 //!
 //! It is talk beside the mirroring: nothing of the link waits for it, and what cannot be written is
 //! said once. Offset syncs are taken from the offset maps, so they are of records that are
 //! acknowledged, and true.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::internal_topic::{InternalTopic, InternalWriteError, KeyValue};
+use super::checkpoints::Checkpoints;
+use super::internal_topic::{InternalTopic, KeyValue};
 use super::spacing::Spacing;
 use super::{Heartbeat, OffsetSync, OffsetSyncsLocation, Pair};
 use crate::limits::{
@@ -22,6 +24,7 @@ use crate::offsets::{Certainty, LiveMaps};
 use crate::partition::LinkContext;
 use crate::plan::MirrorTopic;
 use crate::state::MirrorId;
+use crate::topics::{JavaPattern, PatternMatchError};
 
 /// How long the last offset syncs of a session may take.
 const LAST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,8 +44,28 @@ pub struct MirrorMakerTopics {
     pub offset_lag_max: Option<i64>,
     /// Of the topic of the offset syncs; -1 is the cluster's default.
     pub offset_syncs_replication_factor: i16,
+    /// How often groups are asked for what they have committed, and checkpoints are written;
+    /// `None` writes none.
+    pub checkpoint_interval: Option<Duration>,
     /// Of the topic of the checkpoints; -1 is the cluster's default.
     pub checkpoints_replication_factor: i16,
+    /// The groups that get checkpoints; `None` matches none.
+    pub groups: Option<JavaPattern>,
+    /// Those among them that get none.
+    pub groups_exclude: Option<JavaPattern>,
+}
+
+impl MirrorMakerTopics {
+    /// Whether a group gets checkpoints.
+    ///
+    /// # Errors
+    /// If a pattern gave up on its name.
+    pub fn selects_group(&self, group: &str) -> Result<bool, PatternMatchError> {
+        let matches = |pattern: &Option<JavaPattern>| {
+            pattern.as_ref().map_or(Ok(false), |pattern| pattern.matches(group))
+        };
+        Ok(matches(&self.groups)? && !matches(&self.groups_exclude)?)
+    }
 }
 
 /// A pair of clusters whose heartbeats a link writes.
@@ -60,7 +83,8 @@ pub struct HeartbeatPair {
 pub(crate) struct Emission {
     mirrors: watch::Sender<Vec<MirrorTopic>>,
     stop: watch::Sender<bool>,
-    heartbeats: Vec<JoinHandle<()>>,
+    /// Heartbeats and checkpoints: nobody waits for their last one.
+    others: Vec<JoinHandle<()>>,
     offset_syncs: Option<JoinHandle<()>>,
 }
 
@@ -69,19 +93,23 @@ impl Emission {
     pub(crate) fn start(context: &Arc<LinkContext>) -> Self {
         let (mirrors, mirrored) = watch::channel(Vec::new());
         let (stop, stopping) = watch::channel(false);
-        let mut beating = Vec::new();
+        let mut others = Vec::new();
         let mut offset_syncs = None;
         if let Some(topics) = &context.options.mirrormaker {
             for pair in &topics.heartbeats {
                 let beats = heartbeats(Arc::clone(context), topics.clone(), pair.clone());
-                beating.push(tokio::spawn(beats));
+                others.push(tokio::spawn(beats));
+            }
+            if let Some(interval) = topics.checkpoint_interval {
+                let checkpoints = Checkpoints::new(context, topics, mirrored.clone());
+                others.push(tokio::spawn(checkpoints.run(interval)));
             }
             if let Some(lag_max) = topics.offset_lag_max {
                 let syncs = OffsetSyncs::new(context, topics, lag_max);
                 offset_syncs = Some(tokio::spawn(syncs.run(mirrored, stopping)));
             }
         }
-        Self { mirrors, stop, heartbeats: beating, offset_syncs }
+        Self { mirrors, stop, others, offset_syncs }
     }
 
     /// These are mirrored now.
@@ -107,23 +135,23 @@ impl Emission {
 
 impl Drop for Emission {
     fn drop(&mut self) {
-        self.heartbeats.iter().chain(&self.offset_syncs).for_each(JoinHandle::abort);
+        self.others.iter().chain(&self.offset_syncs).for_each(JoinHandle::abort);
     }
 }
 
 /// Whether writing to a topic fails, so that only changes are told.
-struct Talk {
+pub(super) struct Talk {
     link: String,
     what: String,
     failing: bool,
 }
 
 impl Talk {
-    fn new(link: &str, what: String) -> Self {
+    pub(super) fn new(link: &str, what: String) -> Self {
         Self { link: link.to_owned(), what, failing: false }
     }
 
-    fn tell(&mut self, outcome: &Result<(), InternalWriteError>) {
+    pub(super) fn tell<E: Display>(&mut self, outcome: &Result<(), E>) {
         let (link, what) = (&self.link, &self.what);
         match outcome {
             Ok(()) if self.failing => tracing::info!(link, "{what} can be written again"),

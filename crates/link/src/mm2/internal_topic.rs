@@ -2,6 +2,7 @@
 //! comes first.
 
 use farlog_client::{Cluster, RequestError, TopicPartition, TopicSelection};
+use farlog_wire::error_code::ErrorCode;
 use farlog_wire::records::{BatchError, BatchWriter, ProducerStamp};
 
 use crate::apply::{InternalTopicError, ensure_internal_topic};
@@ -23,7 +24,16 @@ pub enum InternalWriteError {
 
 impl From<InternalTopicError> for InternalWriteError {
     fn from(error: InternalTopicError) -> Self {
-        InternalWriteError::Create(error.to_string())
+        let InternalTopicError::Refused { topic, refused } = error else {
+            return InternalWriteError::Create(error.to_string());
+        };
+        let help = match refused.code {
+            ErrorCode::INVALID_REPLICATION_FACTOR => {
+                "; lower the replication factor that the file has for it"
+            }
+            _ => "",
+        };
+        InternalWriteError::Create(format!("cannot create topic {topic}: {refused}{help}"))
     }
 }
 

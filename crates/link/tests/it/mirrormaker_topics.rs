@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use farlog_client::TopicPartition;
+use farlog_client::admin::CommittedOffset;
+use farlog_client::{Cluster, TopicPartition, TopicSelection};
 use farlog_link::LinkOptions;
 use farlog_link::mm2::{
     Checkpoint, CheckpointWriter, HeartbeatPair, MirrorMakerTopics, OffsetSync, OffsetSyncsLocation,
 };
-use farlog_link::topics::{Naming, NamingPolicy};
+use farlog_link::topics::{JavaPattern, Naming, NamingPolicy};
 use farlog_testkit::kafka::KafkaVersion;
 use farlog_testkit::tools::Tool;
 use farlog_wire::records::{Compression, records};
@@ -41,18 +42,17 @@ fn options(topic: &str, source: &str, target: &str) -> LinkOptions {
         heartbeats_replication_factor: 1,
         offset_lag_max: Some(9),
         offset_syncs_replication_factor: 1,
+        checkpoint_interval: Some(Duration::from_millis(200)),
         checkpoints_replication_factor: 1,
+        groups: Some(JavaPattern::new("group-.*").unwrap()),
+        groups_exclude: None,
     });
     options
 }
 
 /// The offset syncs of a topic: source offset to target offset, in order.
-async fn offset_syncs(
-    cluster: &farlog_client::Cluster,
-    name: &str,
-    topic: &str,
-) -> Vec<(i64, i64)> {
-    let asked = farlog_client::TopicSelection::one(name);
+async fn offset_syncs(cluster: &Cluster, name: &str, topic: &str) -> Vec<(i64, i64)> {
+    let asked = TopicSelection::one(name);
     if cluster.metadata(&asked).await.unwrap().topic(name).is_none() {
         return Vec::new();
     }
@@ -87,7 +87,7 @@ async fn java_finds_heartbeats_and_checkpoints_and_syncs_are_true() {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let syncs = offset_syncs(&pair.source, &syncs_topic, &topic).await;
-        let metadata = pair.target.metadata(&farlog_client::TopicSelection::All).await.unwrap();
+        let metadata = pair.target.metadata(&TopicSelection::All).await.unwrap();
         if syncs.last() == Some(&(199, 199 - DELETED)) && metadata.topic(&mirrored).is_some() {
             break;
         }
@@ -104,6 +104,14 @@ async fn java_finds_heartbeats_and_checkpoints_and_syncs_are_true() {
             .any(|one| one.source_topic == topic && one.source_offset == end.end)
     };
     link.until("the rest", done).await;
+    let mirror = format!("{source}.{topic}");
+    let checkpoints = commit(&pair, &place, &mirror).await;
+    let name = format!("{source}.checkpoints.internal");
+    let deadline = Instant::now() + PATIENCE;
+    while checkpoints_of(&pair.target, &name).await != checkpoints {
+        assert!(Instant::now() < deadline, "{:?}", checkpoints_of(&pair.target, &name).await);
+        sleep(Duration::from_millis(50)).await;
+    }
     link.stop().await;
     let syncs = offset_syncs(&pair.source, &syncs_topic, &topic).await;
     assert_eq!(syncs.last(), Some(&(224, 224 - DELETED)), "{syncs:?}");
@@ -113,40 +121,72 @@ async fn java_finds_heartbeats_and_checkpoints_and_syncs_are_true() {
     }
     assert!(syncs.windows(2).all(|two| two[1].0 - two[0].0 <= 10 || two[0].0 < 200), "{syncs:?}");
 
-    checkpoints_are_found(&pair, &source, &format!("{source}.{topic}")).await;
+    java_finds(&pair, &source, &checkpoints).await;
+
+    // Nothing is written twice, and what is new is.
+    let mut all: Vec<Checkpoint> = checkpoints.into_values().collect();
+    let mut writer = CheckpointWriter::new(pair.target.clone(), &name, 1);
+    assert_eq!(writer.write(&all, NOW_MS).await.unwrap(), 0);
+    all[7].downstream_offset += 1;
+    let again = [all[7].clone(), all[8].clone(), all[7].clone()];
+    assert_eq!(writer.write(&again, NOW_MS).await.unwrap(), 1);
+    let last = checkpoints_of(&pair.target, &name).await;
+    assert!(last.into_values().eq(all));
 }
 
-/// Positions of 50 groups, written as checkpoints and asked for by Java.
-async fn checkpoints_are_found(pair: &Pair, source: &str, mirror: &str) {
-    let checkpoint = |group: i64, moved: i64| Checkpoint {
-        group: format!("group-{group:02}"),
-        topic: mirror.to_owned(),
-        partition: 0,
-        upstream_offset: DELETED + group + moved,
-        downstream_offset: group + moved,
-        metadata: "kept".to_owned(),
-    };
-    let name = format!("{source}.checkpoints.internal");
-    let mut writer = CheckpointWriter::new(pair.target.clone(), &name, 1);
-    let all: Vec<Checkpoint> = (0..GROUPS).map(|group| checkpoint(group, 0)).collect();
-    assert_eq!(writer.write(&all, NOW_MS).await.unwrap(), 50);
-    assert_eq!(writer.write(&all, NOW_MS).await.unwrap(), 0, "nothing is new");
-    let again = [checkpoint(1, 0), checkpoint(7, 5), checkpoint(7, 6)];
-    let mut next = CheckpointWriter::new(pair.target.clone(), &name, 1);
-    assert_eq!(next.write(&again, NOW_MS).await.unwrap(), 1, "of what is there one is new");
+/// Commits positions of groups at the source; the checkpoints that belong to them.
+async fn commit(pair: &Pair, place: &TopicPartition, mirror: &str) -> BTreeMap<String, Checkpoint> {
+    let mut checkpoints = BTreeMap::new();
+    for number in 0..GROUPS {
+        let (group, offset) = (format!("group-{number:02}"), DELETED + 3 * number);
+        let metadata = "kept".to_owned();
+        let committed = CommittedOffset { offset, leader_epoch: None, metadata: metadata.clone() };
+        let positions = BTreeMap::from([(place.clone(), committed)]);
+        let done = pair.source.commit_group_offsets(&group, &positions).await.unwrap();
+        done[place].as_ref().unwrap();
+        let checkpoint = Checkpoint {
+            group: group.clone(),
+            topic: mirror.to_owned(),
+            partition: 0,
+            upstream_offset: offset,
+            downstream_offset: offset - DELETED,
+            metadata,
+        };
+        checkpoints.insert(group, checkpoint);
+    }
+    checkpoints
+}
 
+/// The last checkpoint of each group.
+async fn checkpoints_of(cluster: &Cluster, name: &str) -> BTreeMap<String, Checkpoint> {
+    let mut found = BTreeMap::new();
+    let asked = TopicSelection::one(name);
+    if cluster.metadata(&asked).await.unwrap().topic(name).is_none() {
+        return found;
+    }
+    for batch in log(cluster, name, 0).await {
+        for record in records(&batch).unwrap() {
+            let one = Checkpoint::read(record.key, record.value).unwrap().unwrap();
+            found.insert(one.group.clone(), one);
+        }
+    }
+    found
+}
+
+/// What `RemoteClusterUtils` answers for each group is what the checkpoints say, one hop away.
+async fn java_finds(pair: &Pair, source: &str, checkpoints: &BTreeMap<String, Checkpoint>) {
     let bootstrap: Vec<String> = {
         let brokers = &pair.target.cached_metadata().brokers;
         brokers.values().map(|broker| broker.name.address.to_string()).collect()
     };
-    let question = |group: i64| format!("{}/{source}/group-{group:02}", bootstrap.join(","));
-    let mut expected = String::new();
-    for group in 0..GROUPS {
-        let offset = if group == 7 { 13 } else { group };
-        write!(expected, "{source} 1\n{mirror} 0 {offset}\n").unwrap();
-    }
-    let asked: BTreeMap<i64, String> = (0..GROUPS).map(|group| (group, question(group))).collect();
-    let tool = Tool::java_client(KafkaVersion::V4_3, "Translate").args(asked.into_values());
+    let bootstrap = bootstrap.join(",");
+    let asked = checkpoints.keys().map(|group| format!("{bootstrap}/{source}/{group}"));
+    let tool = Tool::java_client(KafkaVersion::V4_3, "Translate").args(asked);
     let said = tokio::task::spawn_blocking(|| tool.run().unwrap().stdout).await.unwrap();
+    let mut expected = String::new();
+    for one in checkpoints.values() {
+        let (topic, offset) = (&one.topic, one.downstream_offset);
+        write!(expected, "{source} 1\n{topic} 0 {offset}\n").unwrap();
+    }
     assert_eq!(said, expected);
 }

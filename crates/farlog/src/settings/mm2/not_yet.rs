@@ -11,26 +11,12 @@ struct Feature {
     until_then: &'static str,
 }
 
-const FEATURES: [Feature; 3] = [
-    Feature {
-        switch: "emit.checkpoints.enabled",
-        by_default: true,
-        message: "no checkpoints are written",
-        until_then: "`sync.group.offsets.enabled = true` keeps groups up to date on the target",
-    },
-    Feature {
-        switch: "emit.heartbeats.enabled",
-        by_default: true,
-        message: "no heartbeats are emitted",
-        until_then: "tools that find clusters by `heartbeats` topics see none of this Farlog's",
-    },
-    Feature {
-        switch: "sync.topic.acls.enabled",
-        by_default: true,
-        message: "ACLs of topics are not copied",
-        until_then: "grant READ on the mirrors to those who need them",
-    },
-];
+const FEATURES: [Feature; 1] = [Feature {
+    switch: "sync.topic.acls.enabled",
+    by_default: true,
+    message: "ACLs of topics are not copied",
+    until_then: "grant READ on the mirrors to those who need them",
+}];
 
 pub(super) fn announce(file: &Mm2File, flows: &[Flow], report: &mut Report) {
     if flows.is_empty() {

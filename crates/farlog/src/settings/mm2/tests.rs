@@ -340,14 +340,41 @@ fn config_providers_are_honoured() {
 #[test]
 fn what_is_not_here_yet_is_said_until_switched_off() {
     let (_, report) = with("");
-    assert_eq!(report.count(Severity::NotYet), 4, "{}", report.render());
+    assert_eq!(report.count(Severity::NotYet), 2, "{}", report.render());
     let (_, report) = with("sync.group.offsets.enabled = true");
-    assert_eq!(report.count(Severity::NotYet), 4, "it is kept");
-    let (_, report) = with(
-        "emit.checkpoints.enabled=false\nemit.heartbeats.enabled=false\n\
-         sync.topic.acls.enabled=false",
-    );
+    assert_eq!(report.count(Severity::NotYet), 2, "it is kept");
+    let (_, report) = with("sync.topic.acls.enabled=false");
     assert_eq!(report.count(Severity::NotYet), 1, "only the take-over");
+}
+
+#[test]
+fn what_is_written_for_its_readers_is_what_it_would_write() {
+    let written = |more: &str| only_link(more).mirrormaker.unwrap().topics;
+    let beats = |more: &str| -> Vec<String> {
+        let pairs = written(more).heartbeats.into_iter();
+        pairs.map(|pair| format!("{}->{}", pair.source_alias, pair.target_alias)).collect()
+    };
+    assert_eq!(beats(""), ["A->B", "B->A"], "also of the pair that mirrors nothing");
+    assert_eq!(beats("B->A.emit.heartbeats.enabled = false"), ["A->B"]);
+    assert_eq!(beats("A->B.emit.heartbeats.enabled = false"), ["B->A"]);
+    assert_eq!(beats("emit.heartbeats.enabled = false"), [""; 0]);
+    let topics = written("");
+    assert_eq!(topics.offset_lag_max, Some(100));
+    assert_eq!(topics.checkpoint_interval, Some(std::time::Duration::from_secs(60)));
+    assert_eq!(topics.pair.offset_syncs_topic(), "mm2-offset-syncs.B.internal");
+    assert_eq!(topics.heartbeats_replication_factor, 3);
+    assert!(topics.selects_group("billing").unwrap());
+    assert!(!topics.selects_group("connect-sink").unwrap());
+    let topics = written(
+        "offset.lag.max = 7\noffset-syncs.topic.location = target\n\
+         emit.checkpoints.enabled = false\nA->B.checkpoints.topic.replication.factor = 1",
+    );
+    assert_eq!((topics.offset_lag_max, topics.checkpoint_interval), (Some(7), None));
+    assert_eq!(topics.pair.offset_syncs_topic(), "mm2-offset-syncs.A.internal");
+    assert_eq!(topics.checkpoints_replication_factor, 1);
+    assert_eq!(written("emit.offset-syncs.enabled = false").offset_lag_max, None);
+    let (_, report) = with("offset-syncs.topic.location = elsewhere");
+    assert!(report.has_errors());
 }
 
 #[test]
