@@ -27,7 +27,7 @@ use crate::state::MirrorId;
 use crate::topics::{JavaPattern, PatternMatchError};
 
 /// How long the last offset syncs of a session may take.
-const LAST_TIMEOUT: Duration = Duration::from_secs(2);
+const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a link writes for MirrorMaker 2's readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,8 +157,8 @@ impl Talk {
             Ok(()) if self.failing => tracing::info!(link, "{what} can be written again"),
             Err(error) if !self.failing => tracing::warn!(
                 link, %error,
-                "{what} cannot be written, which needs WRITE and CREATE on the topic; records are \
-                 mirrored all the same"
+                "{what} cannot be written, which needs WRITE and CREATE on the topic, and for \
+                 checkpoints DESCRIBE on the source's groups; records are mirrored all the same"
             ),
             _ => {}
         }
