@@ -38,7 +38,12 @@ pub(crate) async fn run(
     alias: &str,
     pace: &mut Pace,
 ) -> Result<CatchUpRun, BenchError> {
-    let flow = Flow { alias, topic: &dataset.topic, compressed: dataset.kind.is_compressed() };
+    let flow = Flow {
+        alias,
+        topic: &dataset.topic,
+        compressed: dataset.kind.is_compressed(),
+        groups: false,
+    };
     let mirror = flow.mirror();
     disk::settle().await?;
     let brokers_before = cpu_of_brokers(pair)?;

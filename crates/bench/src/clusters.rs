@@ -157,6 +157,12 @@ impl Side {
         }
     }
 
+    /// Ends the broker as a power failure would.
+    pub(crate) fn kill(&self) -> Result<(), BenchError> {
+        let killed = tokio::task::block_in_place(|| self.kafka.broker(BROKER).kill());
+        killed.map_err(BenchError::while_doing(format!("cannot kill {}", self.name)))
+    }
+
     /// What the broker complained about, a line each.
     fn complaints(&self) -> String {
         // Without the log there is less to say, and the error itself is said anyway.

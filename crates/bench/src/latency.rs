@@ -45,7 +45,7 @@ pub(crate) async fn run(
     durations: Durations,
     alias: &str,
 ) -> Result<LatencyRun, BenchError> {
-    let flow = Flow { alias, topic: "steady", compressed: false };
+    let flow = Flow { alias, topic: "steady", compressed: false, groups: false };
     disk::settle().await?;
     pair.source.create_topic(flow.topic).await?;
     let observed = match tool {

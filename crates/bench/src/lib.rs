@@ -15,6 +15,7 @@ mod consumer;
 mod dataset;
 mod disk;
 mod error;
+mod failover;
 mod latency;
 mod limits;
 mod load;

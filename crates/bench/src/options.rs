@@ -6,7 +6,9 @@ use crate::dataset::DatasetKind;
 use crate::report::Tool;
 
 /// What to measure, and how thoroughly.
+// Without a group of its own, whose name would be that of whoever has such arguments, too.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
 pub struct Arguments {
     /// Less than a minute with little data, to see that the bench works; its figures mean nothing
     #[arg(long, conflicts_with = "full")]
@@ -54,6 +56,8 @@ pub enum Part {
     SmallZstd,
     /// End-to-end latency at 2,000 records/s
     Latency,
+    /// What groups read again after the source was killed; not without `--full` or this
+    Failover,
 }
 
 impl Part {

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use crate::dataset::DatasetKind;
+use crate::failover;
 use crate::latency::Durations;
 use crate::options::{Arguments, Part, ToolChoice};
 use crate::progress::about;
 use crate::report::Tool;
 
 const MB: u64 = 1_000_000;
+
+/// Records per second that groups follow.
+const FAILOVER_RATES: [u64; 2] = [2_000, 20_000];
 
 /// Compression leaves so much of a dataset's bytes.
 const ZSTD_SHARE: f64 = 0.63;
@@ -24,6 +28,8 @@ pub struct Plan {
     pub(crate) alone: Vec<Step>,
     /// Those that need the clusters; the first starts them.
     pub(crate) on_clusters: Vec<Step>,
+    /// Those that have clusters of their own, after the others.
+    pub(crate) apart: Vec<Step>,
     /// Whether the figures mean anything.
     pub(crate) counts: bool,
 }
@@ -38,6 +44,7 @@ pub(crate) enum Step {
     CatchUp { dataset: DatasetKind, tool: Tool, number: usize },
     Empty(DatasetKind),
     Latency { tool: Tool, number: usize },
+    Failover { tool: Tool, rate: u64, number: usize },
 }
 
 /// How often everything runs.
@@ -78,6 +85,10 @@ impl Plan {
             let tools = tools.iter().copied().filter(|tool| is_timed(*tool, mode));
             on_clusters.extend(latency_steps(tools, &counts));
         }
+        let mut apart = Vec::new();
+        if arguments.only.contains(&Part::Failover) || arguments.full && arguments.only.is_empty() {
+            apart = failover_steps(&tools, mode, arguments.runs.unwrap_or(1));
+        }
         if !on_clusters.is_empty() {
             on_clusters.insert(0, Step::StartClusters);
         }
@@ -91,13 +102,14 @@ impl Plan {
             },
             alone,
             on_clusters,
+            apart,
             counts: !arguments.smoke,
         }
     }
 
     /// What will be done, for the person who waits for it.
     pub fn described(&self) -> String {
-        let steps = self.alone.len() + self.on_clusters.len();
+        let steps = self.alone.len() + self.on_clusters.len() + self.apart.len();
         let time = about(self.guesses().iter().sum());
         let disk = 3 * self.dataset_bytes / MB;
         let megabytes = self.dataset_bytes / MB;
@@ -112,6 +124,7 @@ impl Plan {
                 on_clusters(|step| matches!(step, Step::Latency { .. })),
                 "latency at 2,000 records/s".to_owned(),
             ),
+            (!self.apart.is_empty(), "failover of groups".to_owned()),
         ];
         let parts: Vec<String> =
             parts.into_iter().filter(|(is_there, _)| *is_there).map(|(_, what)| what).collect();
@@ -126,7 +139,7 @@ impl Plan {
 
     /// How long each step will take.
     pub(crate) fn guesses(&self) -> Vec<Duration> {
-        let steps = self.alone.iter().chain(&self.on_clusters);
+        let steps = self.alone.iter().chain(&self.on_clusters).chain(&self.apart);
         steps.map(|step| Duration::from_secs_f64(self.seconds(step))).collect()
     }
 
@@ -156,6 +169,10 @@ impl Plan {
                 let Durations { warm_up, measured } = self.durations;
                 let start_and_end = if tool.is_mirror_maker() { 13.0 } else { 3.0 };
                 start_and_end + (warm_up + measured).as_secs_f64()
+            }
+            Step::Failover { tool, .. } => {
+                let start_and_end = if tool.is_mirror_maker() { 30.0 } else { 18.0 };
+                start_and_end + failover::duration(tool).as_secs_f64()
             }
         }
     }
@@ -215,6 +232,21 @@ fn latency_steps(tools: impl Iterator<Item = Tool>, counts: &Counts) -> Vec<Step
     steps
 }
 
+/// MirrorMaker 2 as it comes needs minutes to carry a group over, whatever the load.
+fn failover_steps(tools: &[Tool], mode: &str, runs: usize) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for &tool in tools.iter().filter(|tool| **tool != Tool::FarlogRecompress) {
+        if mode == "smoke" && tool.is_mirror_maker() {
+            continue;
+        }
+        for rate in FAILOVER_RATES {
+            let runs = if tool.is_mirror_maker() { 1 } else { runs };
+            steps.extend((1..=runs).map(|number| Step::Failover { tool, rate, number }));
+        }
+    }
+    steps
+}
+
 impl Counts {
     fn of(&self, tool: Tool, ours: usize) -> usize {
         if tool.is_mirror_maker() { self.mirror_maker_runs } else { ours }
@@ -236,6 +268,9 @@ impl Step {
             }
             Step::Empty(dataset) => format!("{}: emptying the source", dataset.name()),
             Step::Latency { tool, number } => format!("latency: {} run {number}", tool.name()),
+            Step::Failover { tool, rate, number } => {
+                format!("failover at {rate} records/s: {} run {number}", tool.name())
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ pub struct Report {
     pub(crate) relay: Vec<RelayRun>,
     pub(crate) catch_up: Vec<CatchUp>,
     pub(crate) latency: Vec<Latency>,
+    pub(crate) failover: Vec<Failover>,
     /// The limits, each with what was measured.
     pub(crate) verdicts: Vec<crate::limits::Verdict>,
 }
@@ -252,6 +253,40 @@ impl CatchUpReadings {
             records_too_many: self.records_too_many,
         }
     }
+}
+
+/// One tool whose source was killed.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Failover {
+    pub(crate) tool: Tool,
+    pub(crate) runs: Vec<FailoverRun>,
+}
+
+/// What the groups of one run would read again.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct FailoverRun {
+    /// Records per second.
+    pub(crate) rate: u64,
+    /// Records that the source was sent.
+    pub(crate) records: u64,
+    pub(crate) groups: Vec<FailoverGroup>,
+}
+
+/// One group; records of all partitions together.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct FailoverGroup {
+    /// How far it was behind.
+    pub(crate) lag: u64,
+    /// What it had consumed, by its last commit.
+    pub(crate) committed: u64,
+    /// What of that it would read again.
+    pub(crate) reread: u64,
+    /// What of that it had committed 200 ms before the end, or earlier.
+    pub(crate) reread_older: u64,
+    /// What it would never see.
+    pub(crate) skipped: u64,
+    /// Partitions that it has no offset of at the target.
+    pub(crate) partitions_without_offset: u64,
 }
 
 /// One tool under the steady load.

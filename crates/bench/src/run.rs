@@ -12,9 +12,12 @@ use crate::options::Arguments;
 use crate::plan::{Plan, Step};
 use crate::preload::{self, Preloaded};
 use crate::progress::{Pace, Progress};
-use crate::report::{CatchUp, CatchUpRun, Latency, LatencyRun, Machine, Report, Settings, Tool};
+use crate::report::{
+    CatchUp, CatchUpRun, Failover, FailoverGroup, Latency, LatencyRun, Machine, Report, Settings,
+    Tool,
+};
 use crate::tools::{self, Tools};
-use crate::{catch_up, latency, limits, load, relay};
+use crate::{catch_up, failover, latency, limits, load, relay};
 
 /// What a bench finds on the machine.
 pub struct Surroundings {
@@ -70,6 +73,10 @@ pub async fn measure(
             }
         }
     }
+    for step in &plan.apart {
+        bench.pace.begin(step.described());
+        bench.apart(&jars, *step).await?;
+    }
     if plan.counts {
         bench.report.verdicts = limits::verdicts(&bench.report);
     }
@@ -97,7 +104,7 @@ impl Bench<'_> {
 
     async fn step(&mut self, pair: &Pair, step: Step) -> Result<(), BenchError> {
         match step {
-            Step::Relay { .. } | Step::StartClusters => {}
+            Step::Relay { .. } | Step::StartClusters | Step::Failover { .. } => {}
             Step::Fill(kind) => {
                 let dataset = preload::fill(&pair.source, kind, self.plan.dataset_bytes).await?;
                 self.dataset = Some(dataset);
@@ -125,6 +132,23 @@ impl Bench<'_> {
                 self.say_latency(&step, &run);
                 self.latency_row(tool).runs.push(run);
             }
+        }
+        Ok(())
+    }
+
+    /// A step with clusters of its own.
+    async fn apart(&mut self, jars: &Jars, step: Step) -> Result<(), BenchError> {
+        let Step::Failover { tool, rate, number } = step else { return Ok(()) };
+        let alias = format!("{}over{rate}x{number}", tool.alias());
+        let run = failover::run(jars, &self.tools, tool, rate, &alias).await?;
+        let total = |figure: fn(&FailoverGroup) -> u64| run.groups.iter().map(figure).sum::<u64>();
+        let (reread, skipped) = (total(|group| group.reread), total(|group| group.skipped));
+        let described = step.described();
+        self.pace.line(&format!("{described}: {reread} read again, {skipped} skipped"));
+        let rows = &mut self.report.failover;
+        match rows.iter_mut().find(|row| row.tool == tool) {
+            Some(row) => row.runs.push(run),
+            None => rows.push(Failover { tool, runs: vec![run] }),
         }
         Ok(())
     }
@@ -199,6 +223,7 @@ fn empty_report(plan: &Plan, jars: &Jars) -> Report {
         relay: Vec::new(),
         catch_up: Vec::new(),
         latency: Vec::new(),
+        failover: Vec::new(),
         verdicts: Vec::new(),
     }
 }

@@ -25,6 +25,7 @@ pub(crate) fn render(report: &Report) -> String {
     let tables = [
         (!report.catch_up.is_empty() || !report.relay.is_empty()).then(|| catch_up(report)),
         (!report.latency.is_empty()).then(|| latency(report)),
+        (!report.failover.is_empty()).then(|| failover(report)),
         report.verdicts.iter().any(|row| row.measured.is_some()).then(|| verdicts(report)),
     ];
     for table in tables.into_iter().flatten() {
@@ -136,6 +137,36 @@ fn latency_row(row: &Latency) -> Vec<String> {
         of_runs(|run| run.tool_cpus, 2),
         of_runs(|run| run.peak_memory_mb, 0),
     ]
+}
+
+fn failover(report: &Report) -> Table {
+    let mut table = table([
+        "source killed under load",
+        "records/s",
+        "group behind by",
+        "consumed",
+        "read again",
+        "of it older than 200 ms",
+        "skipped",
+        "partitions without offset",
+    ]);
+    for row in &report.failover {
+        for run in &row.runs {
+            for group in &run.groups {
+                table.add_row([
+                    row.tool.name().to_owned(),
+                    run.rate.to_string(),
+                    group.lag.to_string(),
+                    group.committed.to_string(),
+                    group.reread.to_string(),
+                    group.reread_older.to_string(),
+                    group.skipped.to_string(),
+                    group.partitions_without_offset.to_string(),
+                ]);
+            }
+        }
+    }
+    table
 }
 
 fn verdicts(report: &Report) -> Table {

@@ -76,6 +76,18 @@ const TUNING: [(&str, &str); 10] = [
     ("target.producer.send.buffer.bytes", "1048576"),
 ];
 
+/// Added where groups are carried over: those of the defaults are MirrorMaker's own, a minute each.
+const GROUPS: [(&str, &str); 2] =
+    [("emit.checkpoints.enabled", "true"), ("sync.group.offsets.enabled", "true")];
+
+/// What a careful operator sets for them.
+const GROUPS_TUNING: [(&str, &str); 4] = [
+    ("emit.checkpoints.interval.seconds", "1"),
+    ("sync.group.offsets.interval.seconds", "1"),
+    ("refresh.groups.interval.seconds", "5"),
+    ("offset.lag.max", "10"),
+];
+
 /// Added for compressed sources: their mirror is to be no larger than they are.
 const COMPRESSED_SETTING: &str = "target.producer.compression.type = zstd";
 
@@ -86,6 +98,8 @@ pub(crate) struct Flow<'a> {
     pub(crate) topic: &'a str,
     /// Whether the source is compressed with zstd.
     pub(crate) compressed: bool,
+    /// Whether groups are carried over.
+    pub(crate) groups: bool,
 }
 
 impl Flow<'_> {
@@ -220,10 +234,12 @@ pub(crate) fn mirror_maker_described() -> String {
     };
     format!(
         "dedicated mode, java {}; {}; tuned (not for the row of defaults): {}; for zstd datasets \
-         {COMPRESSED_SETTING}",
+         {COMPRESSED_SETTING}; for groups {}, tuned {}",
         MIRROR_MAKER_JVM.join(" "),
         list(&SETTINGS),
-        list(&TUNING)
+        list(&TUNING),
+        list(&GROUPS),
+        list(&GROUPS_TUNING)
     )
 }
 
@@ -248,7 +264,7 @@ fn recompressing(pair: &Pair, flow: &Flow<'_>) -> String {
 }
 
 fn properties(tool: Tool, pair: &Pair, flow: &Flow<'_>) -> String {
-    let Flow { alias, topic, compressed } = flow;
+    let Flow { alias, topic, compressed, groups } = flow;
     let (source, target) = (pair.source.bootstrap(), pair.target.bootstrap());
     let mut text = format!(
         "clusters = {alias}, {TARGET}\n\
@@ -258,7 +274,11 @@ fn properties(tool: Tool, pair: &Pair, flow: &Flow<'_>) -> String {
          {alias}->{TARGET}.topics = {topic}\n"
     );
     let tuning: &[(&str, &str)] = if tool == Tool::MirrorMaker2Defaults { &[] } else { &TUNING };
-    for (name, value) in SETTINGS.iter().chain(tuning) {
+    let grouped: &[(&str, &str)] = if *groups { &GROUPS } else { &[] };
+    let tuned = *groups && tool == Tool::MirrorMaker2;
+    let grouped_tuning: &[(&str, &str)] = if tuned { &GROUPS_TUNING } else { &[] };
+    // Of a key that is there twice the last one counts.
+    for (name, value) in SETTINGS.iter().chain(tuning).chain(grouped).chain(grouped_tuning) {
         let name = name.replace("SOURCE", alias);
         writeln!(text, "{name} = {value}").expect("writing to a String cannot fail");
     }

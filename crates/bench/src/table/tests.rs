@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::*;
 use crate::dataset::DatasetKind;
 use crate::limits;
-use crate::report::{CatchUpReadings, CpuOfAll, LatencyRun, Machine, Settings, Tool};
+use crate::report::{
+    CatchUpReadings, CpuOfAll, Failover, FailoverGroup, FailoverRun, LatencyRun, Machine, Settings,
+    Tool,
+};
 use crate::statistics::Percentiles;
 
 fn row(tool: Tool, copying_seconds: &[f64], cpu_seconds: f64) -> CatchUp {
@@ -42,6 +45,15 @@ fn report() -> Report {
         tool_cpus: 0.1,
         peak_memory_mb: 30.0,
     };
+    let group = FailoverGroup {
+        lag: 100,
+        committed: 9_000,
+        reread: 717,
+        reread_older: 640,
+        skipped: 0,
+        partitions_without_offset: 1,
+    };
+    let failover = FailoverRun { rate: 20_000, records: 10_000, groups: vec![group] };
     let mut report = Report {
         mode: "quick",
         started_at: 0,
@@ -59,6 +71,7 @@ fn report() -> Report {
             row(Tool::MirrorMaker2, &[50.0], 20.0),
         ],
         latency: vec![Latency { tool: Tool::Farlog, runs: vec![latency] }],
+        failover: vec![Failover { tool: Tool::MirrorMaker2, runs: vec![failover] }],
         verdicts: Vec::new(),
     };
     report.verdicts = limits::verdicts(&report);
@@ -90,6 +103,7 @@ fn every_row_is_there_with_its_figures() {
         cells("Farlog                     | 1")[..5],
         ["Farlog", "1", "40000", "1.00", "6.00"]
     );
+    assert_eq!(cells("20000"), ["MirrorMaker 2", "20000", "100", "9000", "717", "640", "0", "1"]);
 }
 
 #[test]
