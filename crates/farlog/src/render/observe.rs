@@ -434,8 +434,12 @@ fn verdict(flow: &FlowView) -> String {
         let _ = write!(text, " and leaves out {left_out}");
     }
     if lost > 0 {
-        let _ = write!(text, "; {lost} positions are not translated at all");
+        let positions = if lost == 1 { "position is" } else { "positions are" };
+        let _ = write!(text, "; {lost} {positions} not translated at all");
     }
     text.push_str(". With Farlog's exact map: none.\n");
     text
 }
+
+#[cfg(test)]
+mod tests;
