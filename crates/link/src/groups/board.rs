@@ -370,6 +370,16 @@ impl Board {
         self.enqueue(id);
     }
 
+    /// Whether an attempt for a group ended as the one before it did.
+    pub(crate) fn is_known(&self, id: &GroupId, outcome: &Outcome) -> bool {
+        let Some(group) = self.groups.get(id) else { return false };
+        match outcome {
+            Outcome::Written { .. } => false,
+            Outcome::LivesThere(residents) => group.residents.as_ref() == Some(residents),
+            Outcome::Failed(why) => group.failed.as_ref() == Some(why),
+        }
+    }
+
     /// Groups, and offsets of them.
     pub(crate) fn totals(&self) -> (usize, usize) {
         (self.groups.len(), self.offsets_total)

@@ -222,6 +222,8 @@ impl Follower {
 
     fn finished(&mut self, group: &GroupId, outcome: Outcome) {
         let link = self.context.options.name.as_str();
+        // Every attempt says the same, until something changes.
+        let is_news = !self.board.is_known(group, &outcome);
         match &outcome {
             Outcome::Written { committed, foreign } => {
                 self.written_total += committed.len() as u64;
@@ -229,13 +231,16 @@ impl Follower {
                     tracing::debug!(link, group = &**group, %partition, offset, "not Farlog's");
                 }
             }
-            Outcome::LivesThere(residents) if residents.lives_in_both => {
+            Outcome::LivesThere(residents) if residents.lives_in_both && is_news => {
                 tracing::warn!(link, group = &**group, "runs in both clusters: {}", residents.who);
             }
             Outcome::LivesThere(residents) => {
                 tracing::debug!(link, group = &**group, who = residents.who, "has members there");
             }
-            Outcome::Failed(why) => tracing::warn!(link, group = &**group, "not written: {why}"),
+            Outcome::Failed(why) if is_news => {
+                tracing::warn!(link, group = &**group, "not written: {why}");
+            }
+            Outcome::Failed(why) => tracing::debug!(link, group = &**group, why, "not written"),
         }
         self.board.finished(group, outcome, Instant::now());
     }

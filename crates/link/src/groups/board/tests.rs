@@ -217,7 +217,10 @@ fn a_group_that_lives_there_and_one_that_fails_are_tried_again_later() {
     assert_eq!(bench.next(), None);
     bench.pass(GROUP_RETRY);
     assert!(bench.next().is_some());
-    bench.board.finished(&"g".into(), Outcome::Failed("no leader".to_owned()), bench.now);
+    let failed = Outcome::Failed("no leader".to_owned());
+    assert!(!bench.board.is_known(&"g".into(), &failed));
+    bench.board.finished(&"g".into(), failed.clone(), bench.now);
+    assert!(bench.board.is_known(&"g".into(), &failed), "it is said once");
     assert_eq!(bench.board.failed().count(), 1);
     assert_eq!(bench.next(), None);
     bench.pass(GROUP_RETRY);
