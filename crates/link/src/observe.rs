@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use farlog_client::admin::{ConfigEntry as Described, ConfigResource, ConfigSource as Origin};
 use farlog_client::{Cluster, RequestError, TopicSelection as Asked};
 use farlog_wire::error_code::ErrorCode;
+use farlog_wire::records::Holes;
 use tokio::time::Instant;
 
 use crate::options::{LinkOptions, Offsets};
 use crate::plan::{LinkPlan, ObservedTopic, PlanRules, plan};
 use crate::session::{STATE_TOPIC, check_preservable};
+use crate::topics::config_sync::GIVEN_OFFSETS;
 use crate::topics::{
     ConfigEntry, ConfigSource, MirrorFloor, PatternMatchError, Selected, TimestampBounds,
 };
@@ -139,16 +141,7 @@ pub async fn plan_link(
 ) -> Result<LinkPlan, PlanError> {
     let mut plan = Planner::default().plan(options, source, target).await?.plan;
     if options.offsets == Offsets::Preserve {
-        let alias = || options.target_alias.clone();
-        check_preservable(target)
-            .await
-            .map_err(|error| PlanError::Offsets { alias: alias(), source: error.into() })?;
-        plan.warnings.push(format!(
-            "offsets are preserved: target {} takes phantom records, as Apache Kafka does; mirrors \
-             are filled up to the source's first offset (which needs DELETE on them) and what has \
-             no record at the source is a phantom, which kafka-python hands to its application",
-            alias(),
-        ));
+        plan.warnings.push(preserved(options, target).await?);
     }
     Ok(plan)
 }
@@ -174,7 +167,7 @@ impl Planner {
         let rules = PlanRules {
             selection: &options.topics,
             config_sync: options.config_sync.as_ref(),
-            floor: &floor(&target),
+            floor: &floor(options, &target),
             replication_factor: options.replication_factor,
         };
         let observed: Vec<ObservedTopic> = source.values().cloned().collect();
@@ -266,15 +259,37 @@ fn add_configs(topics: &mut BTreeMap<String, ObservedTopic>, configs: &Configs) 
 }
 
 /// The configs that mirrors need, as the target's brokers know them.
-fn floor(target: &BTreeMap<String, ObservedTopic>) -> MirrorFloor {
-    // KIP-937 renamed the bound; a described topic tells which of them the brokers know.
-    let mut described = target.values().filter_map(|topic| topic.configs.as_ref());
-    let old = described.next().is_some_and(|configs| {
-        !configs.iter().any(|entry| entry.name == "message.timestamp.after.max.ms")
-    });
-    let timestamp_bounds =
-        if old { TimestampBounds::Difference } else { TimestampBounds::BeforeAfter };
-    MirrorFloor { timestamp_bounds, largest_batch_bytes: None }
+fn floor(options: &LinkOptions, target: &BTreeMap<String, ObservedTopic>) -> MirrorFloor {
+    // Any described topic tells what the brokers know.
+    let described = target.values().find_map(|topic| topic.configs.as_ref());
+    let knows = |name| described.map(|configs| configs.iter().any(|entry| entry.name == name));
+    // KIP-937 renamed the bound.
+    let timestamp_bounds = match knows("message.timestamp.after.max.ms") {
+        Some(false) => TimestampBounds::Difference,
+        _ => TimestampBounds::BeforeAfter,
+    };
+    let gives_offsets = options.offsets == Offsets::Preserve && knows(GIVEN_OFFSETS) == Some(true);
+    MirrorFloor { timestamp_bounds, gives_offsets, largest_batch_bytes: None }
+}
+
+/// What the target allows where offsets are preserved, as a sentence.
+async fn preserved(options: &LinkOptions, target: &Cluster) -> Result<String, PlanError> {
+    let alias = &options.target_alias;
+    let holes = check_preservable(target)
+        .await
+        .map_err(|error| PlanError::Offsets { alias: alias.clone(), source: error.into() })?;
+    Ok(match holes {
+        Holes::Phantoms => format!(
+            "offsets are preserved: target {alias} takes phantom records, as Apache Kafka does; \
+             mirrors are filled up to the source's first offset (which needs DELETE on them) and \
+             what has no record at the source is a phantom, which kafka-python hands to its \
+             application"
+        ),
+        Holes::Kept => format!(
+            "offsets are preserved: target {alias} is an embedded cluster, which takes them as \
+             they are given"
+        ),
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use farlog_wire::records::{BufferPool, RawBatch};
+use farlog_wire::records::{BufferPool, Holes, RawBatch};
 
 use crate::options::Offsets;
 use crate::pipeline::{Assembled, Assembler, AssemblerError, AssemblerLimits};
@@ -39,12 +39,15 @@ impl Batcher {
         producer_id: i64,
         position: Position,
         pool: BufferPool,
+        holes: Holes,
     ) -> Self {
         match offsets {
             Offsets::Translate => {
                 Self::Translate(Assembler::new(limits, producer_id, position, pool))
             }
-            Offsets::Preserve => Self::Preserve(Keeper::new(limits, producer_id, position, pool)),
+            Offsets::Preserve => {
+                Self::Preserve(Keeper::new(limits, producer_id, position, pool, holes))
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use farlog_client::Cluster;
-use farlog_wire::records::BufferPool;
+use farlog_wire::records::{BufferPool, Holes};
 use tokio::time::Instant;
 
 use super::stop::{Doubt, Interruption, Stop};
@@ -42,6 +42,8 @@ pub(crate) struct LinkContext {
     /// Buffers of merged batches, shared by all partitions.
     pub(crate) merge_buffers: BufferPool,
     pub(crate) producer_id: i64,
+    /// How the target takes offsets without records, where offsets are preserved.
+    pub(crate) holes: Holes,
     /// Held by the one partition that is being filled up to its first offset.
     pub(crate) priming: tokio::sync::Mutex<()>,
     pub(crate) target_code: ClusterCode,

@@ -70,6 +70,7 @@ impl<'a> Intake<'a> {
                 context.producer_id,
                 position,
                 context.merge_buffers.clone(),
+                context.holes,
             ),
             ready: VecDeque::new(),
             stream: None,

@@ -3,14 +3,15 @@
 
 use farlog_client::{ProduceRequestBuilder, ProduceTopic, RequestError, TopicPartition};
 use farlog_wire::error_code::ErrorCode;
-use farlog_wire::records::OutgoingBatch;
+use farlog_wire::records::{BatchError, Holes, OutgoingBatch, ProducerStamp, empty_batch};
 use tokio::time::Instant;
 
 use super::context::{LinkContext, MirrorPartition};
 use super::recover::{start_offset, state_lost};
 use super::stop::{Doubt, Interruption, Stop};
+use crate::identity::PRODUCER_EPOCH;
 use crate::ownership::LeaseVerdict;
-use crate::position::Position;
+use crate::position::{Position, sequence_at};
 use crate::preserve::{Filler, SHED_FROM_OFFSETS, filler_counts};
 use crate::state::{Fact, StateKey, StateValue};
 use crate::status::PartitionState;
@@ -92,6 +93,17 @@ async fn fill(
     let _turn = context.priming.lock().await;
     let begun = Instant::now();
     let mut offset = log.log_end;
+    if context.holes == Holes::Kept {
+        // One offset without a record is enough of a log that ends there.
+        let stamp = ProducerStamp {
+            producer_id: context.producer_id,
+            producer_epoch: PRODUCER_EPOCH,
+            base_sequence: sequence_at(until - 1),
+        };
+        let batch = empty_batch(1, stamp).map_err(|error| unfilled(mirror, &error))?;
+        append(context, mirror, log.leader, until - 1, batch.at(until - 1)).await?;
+        return delete_filler(context, mirror, until).await;
+    }
     tracing::info!(mirror = %mirror, from = offset, until, "filling up to the first offset");
     let mut filler = Filler::default();
     let mut small_segments = None;
@@ -99,9 +111,8 @@ async fn fill(
         if offset + count == until && until >= SHED_FROM_OFFSETS {
             small_segments = override_for(context, mirror, &SHEDDING).await;
         }
-        let batch = filler.batch(offset, count, context.producer_id).map_err(|error| {
-            Stop::new(PartitionState::StoppedOffsets, format!("filler of {mirror}: {error}"))
-        })?;
+        let batch = filler.batch(offset, count, context.producer_id);
+        let batch = batch.map_err(|error| unfilled(mirror, &error))?;
         let appended = append(context, mirror, log.leader, offset, batch).await;
         if appended.is_err() {
             restore(context, mirror, small_segments.take()).await;
@@ -114,6 +125,10 @@ async fn fill(
     let took_ms = begun.elapsed().as_millis();
     tracing::info!(mirror = %mirror, until, took_ms, "filled up to the first offset");
     Ok(())
+}
+
+fn unfilled(mirror: &MirrorPartition, error: &BatchError) -> Stop {
+    Stop::new(PartitionState::StoppedOffsets, format!("filler of {mirror}: {error}"))
 }
 
 async fn append(

@@ -41,7 +41,9 @@ pub(crate) async fn interruption(
         .into(),
         ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
         | ErrorCode::DUPLICATE_SEQUENCE_NUMBER
-        | ErrorCode::UNKNOWN_PRODUCER_ID => {
+        | ErrorCode::UNKNOWN_PRODUCER_ID
+        // What takes offsets as they are given says so before it looks at the sequence.
+        | ErrorCode::OFFSET_OUT_OF_RANGE => {
             // The swap failed: the mirror is not where it was believed to be.
             Doubt::target(format!("the mirror moved: {said}")).into()
         }

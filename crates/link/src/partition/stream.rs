@@ -44,6 +44,7 @@ struct Sent {
     answer: PendingResponse<ProduceRequest>,
     target_offset: i64,
     record_count: i64,
+    extent: i64,
     size_bytes: usize,
     crc: u32,
     source_offset_next: i64,
@@ -260,6 +261,7 @@ impl<'a> Stream<'a> {
         let batch = assembled.batch;
         let (record_count, size_bytes, crc) =
             (i64::from(batch.record_count()), batch.size_bytes(), batch.crc());
+        let extent = batch.extent();
         self.window.sent(batch.max_timestamp());
         let mut request = ProduceRequestBuilder::new(self.context.produce_timeout());
         request.insert(&self.topic, self.mirror.source.partition, batch).map_err(|error| {
@@ -269,6 +271,7 @@ impl<'a> Stream<'a> {
             answer: self.connection.produce(request),
             target_offset: assembled.target_offset,
             record_count,
+            extent,
             size_bytes,
             crc,
             source_offset_next: assembled.source_offset_next,
@@ -356,7 +359,7 @@ impl<'a> Stream<'a> {
         self.sure_at = Instant::now();
         self.window.acknowledged();
         self.measure(sent.sent_at.elapsed());
-        let target_offset = sent.target_offset + sent.record_count;
+        let target_offset = sent.target_offset + sent.extent;
         self.cell.landed(sent.record_count, sent.size_bytes, |status| {
             status.source_offset = sent.source_offset_next;
             status.target_offset = target_offset;

@@ -9,8 +9,8 @@
 use std::collections::VecDeque;
 
 use farlog_wire::records::{
-    BatchError, BatchHeader, BufferPool, BuilderLimits, Compression, ExactBuilder, OutgoingBatch,
-    PHANTOMS_PER_BATCH_MAX, ProducerStamp, RawBatch, pass_through,
+    BatchError, BatchHeader, BufferPool, BuilderLimits, Compression, ExactBuilder, Holes,
+    OutgoingBatch, PHANTOMS_PER_BATCH_MAX, ProducerStamp, RawBatch, empty_batch, pass_through,
 };
 
 use crate::identity::PRODUCER_EPOCH;
@@ -57,6 +57,7 @@ pub struct Keeper<T> {
     /// Behind the last batch that was assembled; both offsets are the same.
     position: Position,
     builder: ExactBuilder,
+    holes: Holes,
     open: Option<Open<T>>,
     /// Everything before it was taken in or has no record.
     covered: i64,
@@ -82,12 +83,14 @@ impl<T: Clone> Keeper<T> {
         producer_id: i64,
         position: Position,
         pool: BufferPool,
+        holes: Holes,
     ) -> Self {
         Self {
             limits,
             producer_id,
             position,
-            builder: ExactBuilder::with_pool(pool),
+            builder: ExactBuilder::with_pool(pool, holes),
+            holes,
             open: None,
             covered: position.target_offset,
             covered_timestamp_ms: -1,
@@ -244,17 +247,20 @@ impl<T: Clone> Keeper<T> {
         Ok(())
     }
 
-    /// Batches of phantoms up to `until`.
+    /// Batches without records up to `until`.
     fn fill(&mut self, until: i64, ready: &mut VecDeque<Assembled<T>>) -> Result<(), KeeperError> {
         let from = self.position.target_offset;
-        if until - from > HOLE_OFFSETS_MAX {
+        if until - from > HOLE_OFFSETS_MAX && self.holes == Holes::Phantoms {
             return Err(KeeperError::HoleTooLong { from, until });
         }
         while self.position.target_offset < until {
             let at = self.position.target_offset;
-            let count = (until - at).min(PHANTOMS_PER_BATCH_MAX).min(records_before_wrap(at));
-            let batch =
-                self.phantoms(count).map_err(|source| KeeperError::Batch { offset: at, source })?;
+            let left = (until - at).min(records_before_wrap(at));
+            let batch = match self.holes {
+                Holes::Phantoms => self.phantoms(left.min(PHANTOMS_PER_BATCH_MAX)),
+                Holes::Kept => empty_batch(left.min(i64::from(i32::MAX)), self.stamp()),
+            };
+            let batch = batch.map_err(|source| KeeperError::Batch { offset: at, source })?;
             self.assembled(batch, None, ready);
         }
         Ok(())
@@ -280,7 +286,7 @@ impl<T: Clone> Keeper<T> {
         }
     }
 
-    /// A batch with the records of `open`, or of phantoms only.
+    /// A batch with the records of `open`, or without records.
     fn assembled(
         &mut self,
         batch: OutgoingBatch,
@@ -288,7 +294,11 @@ impl<T: Clone> Keeper<T> {
         ready: &mut VecDeque<Assembled<T>>,
     ) {
         let target_offset = self.position.target_offset;
-        let extent = i64::from(batch.record_count());
+        let extent = batch.extent();
+        let batch = match self.holes {
+            Holes::Phantoms => batch,
+            Holes::Kept => batch.at(target_offset),
+        };
         let next = target_offset + extent;
         // Phantoms are of no epoch.
         let epoch_before = self.position.source_leader_epoch;

@@ -3,10 +3,10 @@
 use farlog_client::admin::{ConfigResource, ResourceType};
 use farlog_client::{Cluster, RequestError, TopicSelection};
 
-use super::setup::is_apache_kafka;
+use farlog_wire::records::Holes;
 
-/// A config of topics that only an embedded cluster has.
-const EMBEDDED_CONFIG: &str = "farlog.offsets";
+use super::setup::is_apache_kafka;
+use crate::topics::config_sync::GIVEN_OFFSETS;
 
 /// Why offsets cannot be preserved.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +19,6 @@ pub(crate) enum PreserveError {
          what offsets: preserve needs; set offsets: translate"
     )]
     NotKafka,
-    /// It checks the offsets inside batches.
-    #[error(
-        "offsets: preserve is not yet for embedded clusters, which check the offsets inside \
-         batches; set offsets: translate"
-    )]
-    Embedded,
 }
 
 impl PreserveError {
@@ -34,20 +28,19 @@ impl PreserveError {
     }
 }
 
-/// Refuses targets of which it is not known that they take phantoms. Apache Kafka does: it never
-/// looks at the offsets inside uncompressed batches.
-pub(crate) async fn check_preservable(target: &Cluster) -> Result<(), PreserveError> {
+/// How the target takes offsets without records. Apache Kafka takes phantoms: it never looks at the
+/// offsets inside uncompressed batches. An embedded cluster takes offsets as they are given. Of
+/// others nothing is known.
+pub(crate) async fn check_preservable(target: &Cluster) -> Result<Holes, PreserveError> {
     if !is_apache_kafka(target).await? {
         return Err(PreserveError::NotKafka);
     }
     // Any topic tells which configs its brokers know.
     let metadata = target.metadata(&TopicSelection::All).await?;
-    let Some(topic) = metadata.topics.keys().next() else { return Ok(()) };
+    let Some(topic) = metadata.topics.keys().next() else { return Ok(Holes::Phantoms) };
     let resource = ConfigResource { resource_type: ResourceType::Topic, name: topic.clone() };
     let described = target.describe_configs(std::slice::from_ref(&resource)).await?;
     let configs = described.get(&resource).and_then(|entries| entries.as_ref().ok());
-    if configs.is_some_and(|configs| configs.contains_key(EMBEDDED_CONFIG)) {
-        return Err(PreserveError::Embedded);
-    }
-    Ok(())
+    let is_embedded = configs.is_some_and(|configs| configs.contains_key(GIVEN_OFFSETS));
+    Ok(if is_embedded { Holes::Kept } else { Holes::Phantoms })
 }

@@ -6,7 +6,7 @@ use farlog_client::admin::ConfigResource;
 use farlog_client::{Cluster, RequestError, TopicSelection};
 use farlog_wire::messages::api_versions_request::ApiVersionsRequest;
 
-use farlog_wire::records::BufferPool;
+use farlog_wire::records::{BufferPool, Holes};
 use tokio::time::Instant;
 
 use super::preservable::{PreserveError, check_preservable};
@@ -64,9 +64,10 @@ pub(crate) async fn set_up(
     let Setup { options, clock, source, target, claim, lease } = setup;
     let target_leaders = Leaders::default();
     let place = state_place(&target, &options).await?;
-    if options.offsets == Offsets::Preserve {
-        check_preservable(&target).await?;
-    }
+    let holes = match options.offsets {
+        Offsets::Translate => Holes::default(),
+        Offsets::Preserve => check_preservable(&target).await?,
+    };
     let read_at = Instant::now();
     let read = place.read(&target, &target_leaders, &options.name, usize::MAX).await?;
     let mut journal = Journal::new(ENTRIES_KEPT_MAX);
@@ -113,6 +114,7 @@ pub(crate) async fn set_up(
         state,
         maps,
         producer_id,
+        holes,
         priming: tokio::sync::Mutex::new(()),
         freshness,
         claim,

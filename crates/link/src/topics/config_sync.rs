@@ -136,10 +136,15 @@ pub enum TimestampBounds {
 pub struct MirrorFloor {
     /// Which bounds to lift.
     pub timestamp_bounds: TimestampBounds,
+    /// Whether the mirror is to take offsets as they are given, which only embedded clusters know.
+    pub gives_offsets: bool,
     /// Largest batch seen in the source topic, in bytes, where known: it may be older than the
     /// source's present `max.message.bytes`.
     pub largest_batch_bytes: Option<u64>,
 }
+
+/// The config of topics on embedded clusters that says who gives offsets to batches.
+pub const GIVEN_OFFSETS: &str = "farlog.offsets";
 
 const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
 const LONG_MAX: &str = "9223372036854775807";
@@ -149,6 +154,9 @@ impl MirrorFloor {
     fn forced(&self) -> Vec<(&'static str, &'static str)> {
         let mut forced =
             vec![("compression.type", "producer"), ("message.timestamp.type", "CreateTime")];
+        if self.gives_offsets {
+            forced.push((GIVEN_OFFSETS, "given"));
+        }
         match self.timestamp_bounds {
             TimestampBounds::BeforeAfter => forced.extend([
                 ("message.timestamp.before.max.ms", LONG_MAX),
@@ -248,6 +256,11 @@ pub fn plan(
         if !present.is_some_and(|present| is_set_to(present, value)) {
             plan.ops.push(ConfigOp::Set { name: name.to_owned(), value: value.to_owned() });
         }
+    }
+    let given = target.iter().find(|entry| entry.name == GIVEN_OFFSETS);
+    if !floor.gives_offsets && given.is_some_and(|present| is_set_to(present, "given")) {
+        // Offsets need not be preserved any more.
+        plan.ops.push(ConfigOp::Delete { name: GIVEN_OFFSETS.to_owned() });
     }
     if let Some(needed) = floor.max_message_bytes(source)
         && byte_value(target, MAX_MESSAGE_BYTES).is_none_or(|present| present < needed)

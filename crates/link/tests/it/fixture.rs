@@ -27,6 +27,7 @@ static SOURCE: SharedKafka = SharedKafka::new(|| {
 static TARGET: SharedKafka = SharedKafka::new(|| {
     KafkaOptions::new(KafkaVersion::V4_3)
         .property("group.min.session.timeout.ms", 500)
+        .property("log.cleaner.backoff.ms", 500)
         // Forgets producer ids by their records' timestamps within a second, not within a day.
         .property("producer.id.expiration.check.interval.ms", 1000)
 });

@@ -10,3 +10,4 @@ mod mirror;
 mod mirrormaker_classes;
 mod mirrormaker_topics;
 mod preserve;
+mod preserve_readers;

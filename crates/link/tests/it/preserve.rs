@@ -11,12 +11,12 @@ use crate::fixture::{
 };
 use crate::mirror::{NOW_MS, batch};
 
-fn preserving(topic: &str) -> LinkOptions {
+pub(crate) fn preserving(topic: &str) -> LinkOptions {
     LinkOptions { offsets: Offsets::Preserve, ..options(topic) }
 }
 
 /// Lets a source partition begin at an offset.
-async fn begin_at(pair: &Pair, topic: &str, offset: i64) {
+pub(crate) async fn begin_at(pair: &Pair, topic: &str, offset: i64) {
     let mut filler = Filler::default();
     let mut end = log_end(&pair.source, topic, 0).await;
     for count in filler_counts(end, offset) {

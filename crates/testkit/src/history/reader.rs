@@ -97,7 +97,8 @@ pub async fn read_partition(
     }
 }
 
-/// The record at the end of a log, if there is one and the cleaner has left it.
+/// The last record of a log, if there is one and the cleaner has left it. Offsets without records
+/// may follow it.
 ///
 /// # Errors
 /// When the partition cannot be fetched or decoded.
@@ -108,10 +109,26 @@ pub async fn last_record(
 ) -> Result<Option<LogRecord>, HistoryError> {
     let end = session.log_end(topic, partition).await?;
     let start = session.log_start(topic, partition).await?;
-    if end <= start {
-        return Ok(None);
+    let mut offset = end - 1;
+    while offset >= start {
+        let data = session.fetch(topic, partition, offset, false).await?;
+        let fetched = data.records.unwrap_or_default();
+        let batches = batch::decode(fetched).map_err(|error| HistoryError::Log {
+            topic: topic.to_owned(),
+            partition,
+            offset,
+            problem: error.to_string(),
+        })?;
+        let Some(first_offset) = batches.first().map(|(first, _)| first.base_offset) else {
+            return Ok(None);
+        };
+        let last = batches.into_iter().flat_map(|(_, records)| records).last();
+        if last.is_some() {
+            return Ok(last);
+        }
+        offset = first_offset - 1;
     }
-    Ok(read_tail(session, topic, partition, end - 1).await?.pop())
+    Ok(None)
 }
 
 /// Reads what follows an offset, whatever became of its transactions.

@@ -14,7 +14,7 @@
 use bytes::Bytes;
 
 use super::builder::{Appended, BatchBuilder, BuilderLimits};
-use super::compression::Compression;
+use super::compression::{Compression, compress};
 use super::crc;
 use super::error::BatchError;
 use super::header::Attributes;
@@ -40,9 +40,20 @@ pub(super) const PHANTOM_BATCH_BYTES_MAX: usize = 256 * 1024;
 /// The offset delta of a batch's first phantom; the next ones follow.
 const PHANTOM_DELTA_FIRST: i32 = i32::MIN;
 
+/// What becomes of offsets that have no record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holes {
+    /// Phantoms make up the number of records, for brokers that count them.
+    #[default]
+    Phantoms,
+    /// They stay, for brokers that take batches as compaction leaves them.
+    Kept,
+}
+
 /// Builds one batch after the other; records keep their offsets.
 #[derive(Debug, Default)]
 pub struct ExactBuilder {
+    holes: Holes,
     records: BatchBuilder,
     /// Offset behind the last record, or the batch's base offset.
     next_offset: i64,
@@ -50,8 +61,8 @@ pub struct ExactBuilder {
 
 impl ExactBuilder {
     /// An empty builder whose buffers come from `pool`, and go back to it.
-    pub fn with_pool(pool: BufferPool) -> Self {
-        Self { records: BatchBuilder::with_pool(pool), next_offset: 0 }
+    pub fn with_pool(pool: BufferPool, holes: Holes) -> Self {
+        Self { holes, records: BatchBuilder::with_pool(pool), next_offset: 0 }
     }
 
     /// Whether the batch under construction has no records.
@@ -108,7 +119,7 @@ impl ExactBuilder {
     }
 
     /// Ends the batch under construction, which reaches up to `end`, and begins the next; it is
-    /// compressed if it has no phantoms.
+    /// compressed if it has no phantoms. Its base offset is 0: see [`OutgoingBatch::at`].
     ///
     /// # Errors
     /// [`BatchError::Empty`] without records; [`BatchError::TooManyRecords`] if `end` lies before
@@ -137,6 +148,10 @@ impl ExactBuilder {
         if !sound {
             return Err(too_many());
         }
+        let extent = i32::try_from(end - base_offset).map_err(|_| too_many())?;
+        if self.holes == Holes::Kept {
+            return sparse(contents, extent, (payload, payload_crc), compression, stamp);
+        }
         let key = first_key(&payload);
         let key = match key {
             Some(key) if key.len() > PHANTOM_KEY_BYTES_MAX => Some(PHANTOM_KEY),
@@ -147,7 +162,7 @@ impl ExactBuilder {
         let mut whole = phantom_records(phantoms, timestamp_delta, key);
         let front_crc = crc32c::crc32c(&whole);
         whole.extend_from_slice(&payload);
-        contents.record_count = i32::try_from(end - base_offset).map_err(|_| too_many())?;
+        contents.record_count = extent;
         let crc = crc::join(front_crc, payload_crc, payload.len());
         OutgoingBatch::new(contents, Bytes::from(whole), crc, stamp)
     }
@@ -172,6 +187,41 @@ impl ExactBuilder {
         let payload_crc = crc32c::crc32c(&payload);
         OutgoingBatch::new(contents, Bytes::from(payload), payload_crc, stamp)
     }
+}
+
+/// A batch of `extent` offsets without records, for brokers that take it: see [`Holes::Kept`].
+///
+/// # Errors
+/// [`BatchError::Empty`] or [`BatchError::TooManyRecords`] if `extent` is no number of offsets that
+/// a batch can have, or the sequence would wrap inside.
+pub fn empty_batch(extent: i64, stamp: ProducerStamp) -> Result<OutgoingBatch, BatchError> {
+    let base_sequence = stamp.base_sequence;
+    let too_many = |_| BatchError::TooManyRecords { base_sequence, record_count: extent };
+    let extent = i32::try_from(extent).map_err(too_many)?;
+    let contents = Contents {
+        attributes: Attributes::default(),
+        base_timestamp: -1,
+        max_timestamp: -1,
+        record_count: 0,
+    };
+    OutgoingBatch::sparse(contents, extent, Bytes::new(), 0, stamp)
+}
+
+fn sparse(
+    mut contents: Contents,
+    extent: i32,
+    (payload, payload_crc): (Vec<u8>, u32),
+    compression: Compression,
+    stamp: ProducerStamp,
+) -> Result<OutgoingBatch, BatchError> {
+    if !compression.is_compressed() {
+        return OutgoingBatch::sparse(contents, extent, payload.into(), payload_crc, stamp);
+    }
+    let compressed = compress(compression, &payload)
+        .map_err(|source| BatchError::Codec { offset: 0, source })?;
+    contents.attributes = Attributes::compressed_with(compression);
+    let compressed_crc = crc32c::crc32c(&compressed);
+    OutgoingBatch::sparse(contents, extent, compressed.into(), compressed_crc, stamp)
 }
 
 fn phantom_records(phantoms: i64, timestamp_delta: i64, key: Option<&[u8]>) -> Vec<u8> {

@@ -28,7 +28,7 @@ pub use builder::{Appended, BatchBuilder, BuilderLimits};
 pub use compression::{CodecError, Compression};
 pub use control::{ControlRecord, ControlType, EndMarker, control_record, control_type};
 pub use error::{BatchError, Obstacle, RecordFault};
-pub use exact::{ExactBuilder, PHANTOM_KEY, PHANTOMS_PER_BATCH_MAX};
+pub use exact::{ExactBuilder, Holes, PHANTOM_KEY, PHANTOMS_PER_BATCH_MAX, empty_batch};
 pub use header::{Attributes, BATCH_HEADER_BYTES, BatchHeader, MAGIC, TimestampType};
 pub use outgoing::{OutgoingBatch, ProducerStamp, pass_through};
 pub use pool::BufferPool;

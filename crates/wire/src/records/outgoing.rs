@@ -39,12 +39,14 @@ impl ProducerStamp {
 }
 
 /// A batch for a produce request: made by [`pass_through`], [`rewrite_compressed`],
-/// [`BatchBuilder`] and [`BatchWriter`] only, which give it base offset 0, as many records as
-/// offsets, and a checksum that fits, because a broker stores an uncompressed batch whose records
-/// contradict its header as it is sent.
+/// [`BatchBuilder`], [`ExactBuilder`] and [`BatchWriter`] only, which give it base offset 0, as
+/// many records as offsets, and a checksum that fits, because a broker stores an uncompressed batch
+/// whose records contradict its header as it is sent. Only what is made for a broker that takes
+/// offsets as they are given has another base offset, or holes.
 ///
 /// [`rewrite_compressed`]: super::rewrite_compressed
 /// [`BatchBuilder`]: super::BatchBuilder
+/// [`ExactBuilder`]: super::ExactBuilder
 /// [`BatchWriter`]: super::BatchWriter
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingBatch {
@@ -70,7 +72,18 @@ impl OutgoingBatch {
         payload_crc: u32,
         stamp: ProducerStamp,
     ) -> Result<Self, BatchError> {
-        stamp.check(contents.record_count)?;
+        Self::sparse(contents, contents.record_count, payload, payload_crc, stamp)
+    }
+
+    /// The same, of more offsets than records, which only few brokers take.
+    pub(super) fn sparse(
+        contents: Contents,
+        extent: i32,
+        payload: Bytes,
+        payload_crc: u32,
+        stamp: ProducerStamp,
+    ) -> Result<Self, BatchError> {
+        stamp.check(extent)?;
         let mut header = BatchHeader {
             base_offset: 0,
             batch_length: batch_length(payload.len())?,
@@ -78,7 +91,7 @@ impl OutgoingBatch {
             magic: MAGIC,
             crc: 0,
             attributes: contents.attributes,
-            last_offset_delta: contents.record_count - 1,
+            last_offset_delta: extent - 1,
             base_timestamp: contents.base_timestamp,
             max_timestamp: contents.max_timestamp,
             producer_id: stamp.producer_id,
@@ -94,6 +107,20 @@ impl OutgoingBatch {
         let mut front = [0; BATCH_HEADER_BYTES];
         header.write_to(&mut front);
         Self { header, front, payload }
+    }
+
+    /// The same batch for a broker that puts it where it says.
+    #[must_use]
+    pub fn at(mut self, base_offset: i64) -> Self {
+        // Not under the checksum.
+        self.header.base_offset = base_offset;
+        self.header.write_to(&mut self.front);
+        self
+    }
+
+    /// Number of offsets: that of the records, if it has no holes.
+    pub fn extent(&self) -> i64 {
+        i64::from(self.header.last_offset_delta) + 1
     }
 
     /// The header's values.

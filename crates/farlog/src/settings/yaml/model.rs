@@ -218,7 +218,7 @@ pub enum Offsets {
     #[default]
     Translate,
     /// Every record has the offset in the mirror that it has at the source. Only for targets that
-    /// are Apache Kafka; what the mirror then holds besides records is told on the operations page.
+    /// are Apache Kafka or embedded; the operations page says what the mirror then holds besides.
     Preserve,
 }
 

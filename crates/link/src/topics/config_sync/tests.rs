@@ -4,8 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-const FLOOR: MirrorFloor =
-    MirrorFloor { timestamp_bounds: TimestampBounds::BeforeAfter, largest_batch_bytes: None };
+const FLOOR: MirrorFloor = MirrorFloor {
+    timestamp_bounds: TimestampBounds::BeforeAfter,
+    gives_offsets: false,
+    largest_batch_bytes: None,
+};
 
 fn entry(name: &str, value: &str, source: ConfigSource) -> ConfigEntry {
     ConfigEntry {

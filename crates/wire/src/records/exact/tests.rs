@@ -124,6 +124,29 @@ fn a_part_of_a_hole_has_no_record() {
     assert!(ExactBuilder::hole(2, last).is_err());
 }
 
+#[test]
+fn holes_are_kept_where_a_broker_takes_them() {
+    for compression in [Compression::None, Compression::Zstd] {
+        let mut builder = ExactBuilder { holes: Holes::Kept, ..ExactBuilder::default() };
+        for offset in [102, 109] {
+            builder.append_batch(&one(offset, 5_000 + offset, None), 0, 100, LIMITS).unwrap();
+        }
+        let batch = builder.finish(112, compression, stamp()).unwrap().at(100);
+        assert_eq!((batch.record_count(), batch.extent()), (2, 12));
+        let stored = RawBatch::new(batch.to_bytes()).unwrap();
+        stored.verify_crc().unwrap();
+        assert_eq!(stored.header.attributes.compression(), compression);
+        let plain = stored.decompressed(1 << 20).unwrap();
+        assert_eq!(kept(&plain), [(102, 5_102), (109, 5_109)]);
+    }
+    let empty = empty_batch(1 << 30, stamp()).unwrap().at(7);
+    let stored = RawBatch::new(empty.to_bytes()).unwrap();
+    stored.verify_crc().unwrap();
+    assert_eq!((stored.header.record_count, stored.header.next_offset()), (0, 7 + (1 << 30)));
+    assert!(empty_batch(0, stamp()).is_err());
+    assert!(empty_batch(1 << 31, stamp()).is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
