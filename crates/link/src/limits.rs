@@ -105,6 +105,9 @@ pub const OFFSET_MAP_BLOCK_MAX: usize = 4096;
 /// exact: some records are read again.
 pub const OFFSET_MAP_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Records of one mirror in the state topic from which on they are replaced by blocks of its map.
+pub const STATE_SEALED_RECORDS_MIN: usize = 128;
+
 /// How often topics, partitions and configs are looked at.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 

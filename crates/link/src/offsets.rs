@@ -7,12 +7,14 @@
 mod history;
 mod live;
 mod packed;
+mod seal;
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::limits::{OFFSET_MAP_BLOCK_MAX, OFFSET_MAP_BYTES_MAX, OFFSET_MAP_OPEN_MAX};
-use packed::Block;
+use crate::state::Sealed;
+pub(crate) use packed::Block;
 
 pub use history::{MapError, offset_map};
 #[allow(unused_imports, reason = "for groups that follow")]
@@ -52,6 +54,8 @@ pub struct OffsetMap {
     sealed_bytes: usize,
     /// What follows the blocks.
     open: Vec<Stretch>,
+    /// From which offset of the mirror on records have which source leader epoch.
+    epochs: VecDeque<(i64, i32)>,
     /// Where the map begins: source offset and offset of the mirror.
     begin: (i64, i64),
     /// Behind the last mirrored record: source offset and offset of the mirror.
@@ -117,6 +121,20 @@ impl Stretch {
     }
 }
 
+impl Stretch {
+    fn source_behind(&self, target_position: i64) -> Option<i64> {
+        match self {
+            Self::Run(run) => {
+                let behind = target_position - run.target_offset;
+                (behind > 0).then_some(run.source_offset + behind)
+            }
+            Self::Unclear { source, target } => {
+                (target_position == target.end).then_some(source.end)
+            }
+        }
+    }
+}
+
 impl OffsetMap {
     fn new(source_offset: i64, target_offset: i64) -> Self {
         let bounds = Bounds {
@@ -128,8 +146,8 @@ impl OffsetMap {
     }
 
     fn with_bounds(begin: (i64, i64), bounds: Bounds) -> Self {
-        let (sealed, open) = (VecDeque::new(), Vec::new());
-        Self { sealed, forgotten: 0, sealed_bytes: 0, open, begin, end: begin, bounds }
+        let (sealed, open, epochs) = (VecDeque::new(), Vec::new(), VecDeque::new());
+        Self { sealed, forgotten: 0, sealed_bytes: 0, open, epochs, begin, end: begin, bounds }
     }
 
     /// Where the mirror has the first record at or after a source position, which is where a
@@ -177,15 +195,7 @@ impl OffsetMap {
         if target_position == self.end.1 {
             return Some(self.end.0);
         }
-        match self.first(|_, target| target.end >= target_position)? {
-            Stretch::Run(run) if run.target_offset < target_position => {
-                Some(run.source_offset + (target_position - run.target_offset))
-            }
-            Stretch::Run(_) => None,
-            Stretch::Unclear { source, target } => {
-                (target_position == target.end).then_some(source.end)
-            }
-        }
+        self.first(|_, target| target.end >= target_position)?.source_behind(target_position)
     }
 
     /// The first stretch that reaches as far as is asked.
@@ -252,6 +262,67 @@ impl OffsetMap {
         self.add(Stretch::Unclear { source, target });
     }
 
+    /// Records from an offset of the mirror on have this source leader epoch.
+    fn set_epoch(&mut self, target_offset: i64, epoch: i32) {
+        while self.epochs.back().is_some_and(|(from, _)| *from >= target_offset) {
+            self.epochs.pop_back();
+        }
+        if self.epochs.back().is_none_or(|(_, last)| *last != epoch) {
+            self.epochs.push_back((target_offset, epoch));
+        }
+    }
+
+    /// Leader epoch of the record before an offset of the mirror, -1 if that is not known.
+    fn epoch_before(&self, target_offset: i64) -> i32 {
+        let before = self.epochs.partition_point(|(from, _)| *from < target_offset);
+        before.checked_sub(1).map_or(-1, |last| self.epochs[last].1)
+    }
+
+    /// Takes in what is sealed, in place of what is known of the same offsets and those behind.
+    fn append(&mut self, sealed: &Sealed) {
+        let block = &sealed.block;
+        let (source_start, target_start) = (block.source().start, block.target().start);
+        if target_start <= self.begin.1 {
+            *self = Self::with_bounds((source_start, target_start), self.bounds);
+        } else if target_start < self.end.1 {
+            let source_offset = self.source_behind(target_start).unwrap_or(source_start);
+            self.truncate(source_offset, target_start);
+        } else if target_start > self.end.1 {
+            self.push_unclear(self.end.0.min(source_start)..source_start, self.end.1..target_start);
+        }
+        self.seal();
+        self.sealed_bytes += block.size_bytes();
+        self.sealed.push_back(block.clone());
+        self.end = (block.source().end, block.target().end);
+        sealed.epochs.iter().for_each(|&(from, epoch)| self.set_epoch(from, epoch));
+        self.forget_oldest();
+    }
+
+    /// What lies at and behind an offset of the mirror, to be sealed; `None` if not all is clear.
+    fn pieces(&self, from: i64, turn: u32) -> Option<Vec<Sealed>> {
+        let first = self.sealed.partition_point(|block| block.target().end <= from);
+        let sealed = self.sealed.range(first..).flat_map(Block::stretches);
+        let stretches = sealed.chain(self.open.iter().cloned());
+        let runs: Option<Vec<Stretch>> = stretches
+            .filter(|one| one.target().end > from)
+            .map(|one| match one {
+                Stretch::Run(run) => run.from(from).map(Stretch::Run),
+                Stretch::Unclear { .. } => None,
+            })
+            .collect();
+        let blocks = runs?;
+        let blocks = blocks.chunks(self.bounds.block_max).filter_map(Block::pack);
+        let (until, epochs) = (self.end.1, |block: &Block| self.epochs_in(block));
+        let sealed = |block| Sealed { turn, until, epochs: epochs(&block), block };
+        Some(blocks.map(sealed).collect())
+    }
+
+    fn epochs_in(&self, block: &Block) -> Vec<(i64, i32)> {
+        let Range { start, end } = *block.target();
+        let within = self.epochs.iter().filter(|(from, _)| (start + 1..end).contains(from));
+        std::iter::once((start, self.epoch_before(start + 1))).chain(within.copied()).collect()
+    }
+
     fn add(&mut self, stretch: Stretch) {
         if self.open.len() >= self.bounds.open_max {
             self.seal();
@@ -261,6 +332,9 @@ impl OffsetMap {
 
     /// Packs what is open, into the last block if it has room.
     fn seal(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
         let mut stretches = Vec::new();
         let has_room = |last: &Block| last.len() + self.open.len() <= self.bounds.block_max;
         if self.sealed.len() > self.forgotten && self.sealed.back().is_some_and(has_room) {
@@ -327,6 +401,9 @@ impl OffsetMap {
             None => {}
         }
         self.end = (source_offset, target_offset);
+        while self.epochs.back().is_some_and(|(from, _)| *from >= target_offset) {
+            self.epochs.pop_back();
+        }
     }
 
     /// Forgets blocks of records that neither side has any more: what begins there, at the latest,
@@ -340,6 +417,9 @@ impl OffsetMap {
             self.sealed_bytes -= oldest.size_bytes();
             self.forgotten = self.forgotten.saturating_sub(1);
             self.sealed.pop_front();
+        }
+        while self.epochs.get(1).is_some_and(|(from, _)| *from <= self.begin.1) {
+            self.epochs.pop_front();
         }
     }
 }

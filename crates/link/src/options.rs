@@ -105,6 +105,9 @@ pub struct LinkOptions {
     pub static_instance: bool,
     /// How long the group waits for an instance that went silent.
     pub session_timeout: Duration,
+    /// Records of one mirror in the state topic from which on the next turn replaces them by blocks
+    /// of its map.
+    pub sealed_records_min: usize,
 }
 
 impl LinkOptions {
@@ -140,6 +143,7 @@ impl LinkOptions {
             instance: "farlog".to_owned(),
             static_instance: false,
             session_timeout: limits::SESSION_TIMEOUT,
+            sealed_records_min: limits::STATE_SEALED_RECORDS_MIN,
         }
     }
 

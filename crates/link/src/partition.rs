@@ -9,6 +9,7 @@ mod prime;
 mod probe;
 mod recover;
 mod refusal;
+mod seal;
 mod stop;
 mod stream;
 
@@ -21,6 +22,7 @@ use continuity::{Continuity, compare_records};
 use intake::broken;
 use probe::probe;
 use recover::{Recovered, recover};
+use seal::seal;
 use stop::{Doubt, Interruption, Stop};
 use stream::{Shared, Stream};
 
@@ -31,6 +33,7 @@ use crate::ownership::LeaseVerdict;
 use crate::position::Position;
 use crate::state::{Fact, StateKey, StateValue};
 use crate::status::PartitionState;
+use crate::target::tail::{LATEST, LogView};
 
 /// Between looks whether the lease has come back, as it does after a rebalance.
 const LEASE_RETRY: Duration = Duration::from_millis(50);
@@ -122,8 +125,11 @@ async fn begin<'a>(
         .map_err(|error| Doubt::target(error.to_string()))?;
     let recovered = recover(context, mirror, leader, unsettled, known.log_end).await?;
     check_source(context, mirror, leader, &recovered).await?;
-    let turn = begin_turn(context, mirror, recovered.position, known).await?;
+    let turn = begin_turn(context, mirror, leader, recovered.position, known).await?;
     let map = open_map(context, mirror, recovered.position, turn).await?;
+    if let Some(map) = &map {
+        seal(context, mirror, map, turn).await?;
+    }
     cell.recovered(recovered.position.source_offset, recovered.position.target_offset);
     tracing::debug!(
         mirror = %mirror,
@@ -138,9 +144,13 @@ async fn begin<'a>(
 
 /// Writes down where a turn begins, before anything is written in it, and says its number: what
 /// turns before it wrote ahead and did not append is out of the question from there on.
+///
+/// The mirror's end is read once more behind the latest turn that is known: a turn of a greater
+/// number never begins with what was true before one of a smaller number began.
 async fn begin_turn(
     context: &LinkContext,
     mirror: &MirrorPartition,
+    leader: i32,
     position: Position,
     known: &mut Known,
 ) -> Result<u32, Interruption> {
@@ -155,6 +165,12 @@ async fn begin_turn(
     let unused = facts.entries.values().all(|entry| entry.turn < latest);
     if unused && known.began == Some(begins_with(latest)) {
         return Ok(latest);
+    }
+    let log_end = mirror.led_by(context, leader).offset(LATEST, LogView::LogEnd).await;
+    let log_end = log_end.map_err(|error| Doubt::target(error.to_string()))?;
+    if log_end != position.target_offset {
+        let why = format!("the mirror's end moved from {} to {log_end}", position.target_offset);
+        return Err(Doubt::target(why).into());
     }
     let turn = latest.saturating_add(1);
     let fact = begins_with(turn);

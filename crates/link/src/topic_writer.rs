@@ -42,8 +42,15 @@ pub enum TopicWriteError {
 #[derive(Debug)]
 struct Write {
     key: Vec<u8>,
-    value: Vec<u8>,
+    /// `None` for a tombstone.
+    value: Option<Vec<u8>>,
     done: oneshot::Sender<Result<(), TopicWriteError>>,
+}
+
+impl Write {
+    fn size_bytes(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Vec::len)
+    }
 }
 
 /// Resolves when a record is acknowledged.
@@ -92,6 +99,20 @@ impl TopicWriter {
 
     /// Hands over a record; the answer says when it is safe. Fails at once if too many wait.
     pub(crate) fn enqueue(&self, key: Vec<u8>, value: Vec<u8>) -> Written {
+        self.hand_over(key, Some(value))
+    }
+
+    /// Hands over a tombstone.
+    pub(crate) fn enqueue_tombstone(&self, key: Vec<u8>) -> Written {
+        self.hand_over(key, None)
+    }
+
+    /// Whether half as many records wait as may.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.writes.capacity() < self.writes.max_capacity() / 2
+    }
+
+    fn hand_over(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Written {
         let (done, written) = oneshot::channel();
         Written(match self.writes.try_send(Write { key, value, done }) {
             Ok(()) => Handed::Over(written),
@@ -114,11 +135,11 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         while let Some(first) = self.writes.recv().await {
-            let mut bytes = first.key.len() + first.value.len();
+            let mut bytes = first.size_bytes();
             let mut writes = vec![first];
             while bytes < STATE_WRITE_BYTES_MAX {
                 let Ok(next) = self.writes.try_recv() else { break };
-                bytes += next.key.len() + next.value.len();
+                bytes += next.size_bytes();
                 writes.push(next);
             }
             let outcome = self.write(&writes).await;
@@ -153,7 +174,7 @@ impl Task {
         let mut batch = BatchWriter::new();
         let now_ms = self.clock.now_ms();
         for write in writes {
-            batch.push(now_ms, Some(&write.key), Some(&write.value), &[]);
+            batch.push(now_ms, Some(&write.key), write.value.as_deref(), &[]);
         }
         let batch = batch.finish(ProducerStamp::NONE).map_err(|error| error.to_string())?;
         self.cluster

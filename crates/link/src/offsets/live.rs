@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::history::{Author, walk};
+use super::seal::{Seal, WrittenDown};
 use super::{MapError, MappedRun, OffsetMap, Translated, offset_map};
 use crate::limits::ENTRIES_KEPT_MAX;
 use crate::position::Position;
-use crate::state::{Entry, Fact, Journal, MirrorFacts, MirrorId, Run};
+use crate::state::{Entry, Fact, Journal, MirrorFacts, MirrorId, Run, StateKey};
 
 /// The maps of a link's mirrors while this instance mirrors them.
 #[derive(Clone, Debug)]
@@ -58,6 +59,7 @@ struct Live {
     mirrored_source_offset: i64,
     /// Whose batches are acknowledged since the position was read last.
     author: Author,
+    written: WrittenDown,
 }
 
 impl LiveMaps {
@@ -128,6 +130,8 @@ impl LiveMaps {
                 return None;
             }
             live.author = author;
+            live.written.learn(facts);
+            live.written.truncate(position.target_offset);
         }
         self.shared.moved();
         Some(LiveMap { live: known, shared: Arc::clone(&self.shared) })
@@ -146,7 +150,9 @@ impl LiveMaps {
     ) -> Result<LiveMap, MapError> {
         let map = offset_map(facts, position.target_offset)?;
         let mirrored_source_offset = position.source_offset;
-        let live = Arc::new(Mutex::new(Live { map, mirrored_source_offset, author }));
+        let written = WrittenDown::new(facts);
+        let live = Live { map, mirrored_source_offset, author, written };
+        let live = Arc::new(Mutex::new(live));
         self.shared.mirrors().live.insert(mirror.clone(), Arc::clone(&live));
         self.shared.moved();
         Ok(LiveMap { live, shared: Arc::clone(&self.shared) })
@@ -156,9 +162,37 @@ impl LiveMaps {
 impl LiveMap {
     /// A batch was acknowledged. `runs` are the source offsets of its records; `None` if they
     /// simply continue those before.
-    pub(crate) fn landed(&self, target_offset: i64, record_count: i64, runs: Option<&[Run]>) {
-        lock(&self.live).landed(target_offset, record_count, runs);
+    pub(crate) fn landed(
+        &self,
+        target_offset: i64,
+        record_count: i64,
+        runs: Option<&[Run]>,
+        epoch: i32,
+    ) {
+        lock(&self.live).landed(target_offset, record_count, runs, epoch);
         self.shared.moved();
+    }
+
+    /// How the records that were written down ahead of what is mirrored by now can be replaced by
+    /// fewer, if there are `records_min` of them. To be asked when a turn has begun.
+    pub(crate) fn seal(&self, mirror: &MirrorId, records_min: usize) -> Option<Seal> {
+        let live = lock(&self.live);
+        live.written.seal(&live.map, mirror, live.author, records_min)
+    }
+
+    /// That was written.
+    pub(crate) fn sealed(&self, seal: &Seal) {
+        lock(&self.live).written.sealed(seal);
+    }
+
+    /// How many records were written down since something was sealed last.
+    pub(crate) fn written(&self) -> usize {
+        lock(&self.live).written.len()
+    }
+
+    /// A record of the state topic is no more.
+    pub(crate) fn forgotten(&self, key: &StateKey) {
+        lock(&self.live).written.forgotten(key);
     }
 
     /// Both sides begin there by now: what neither has any more needs no map.
@@ -180,7 +214,12 @@ impl LiveMap {
 }
 
 impl Live {
-    fn landed(&mut self, target_offset: i64, record_count: i64, runs: Option<&[Run]>) {
+    fn landed(&mut self, target_offset: i64, record_count: i64, runs: Option<&[Run]>, epoch: i32) {
+        if runs.is_some() {
+            let key = (target_offset, self.author.1);
+            self.written.entry(key, target_offset + record_count);
+            self.map.set_epoch(target_offset, epoch);
+        }
         let mut next = MappedRun { source_offset: self.map.end.0, target_offset, record_count };
         match runs {
             None => self.map.push(next),
@@ -207,17 +246,17 @@ impl Live {
             let begun = Fact {
                 target_offset: target_end,
                 source_offset: source_end,
-                source_leader_epoch: position.source_leader_epoch,
+                source_leader_epoch: self.map.epoch_before(target_end),
                 turn: self.author.0,
             };
             let own = facts.entries.range((target_end, self.author.1)..);
             let own = own.filter(|((_, claim), entry)| (entry.turn, *claim) == self.author);
             let ahead: Vec<(i64, &Entry)> = own.map(|((at, _), entry)| (*at, entry)).collect();
-            let (runs, end) = walk(&begun, &ahead, target_offset);
-            if end != source_offset {
+            let walked = walk(&begun, &ahead, target_offset);
+            if walked.end() != (source_offset, position.source_leader_epoch) {
                 return false;
             }
-            runs.into_iter().for_each(|run| self.map.push(run));
+            walked.add_to(&mut self.map, target_end);
         } else {
             if self.map.source_behind(target_offset) != Some(source_offset) {
                 return false;

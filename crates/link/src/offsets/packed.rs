@@ -6,6 +6,7 @@
 //! beginning, so they are of bounded length. Pure.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{MappedRun, Stretch};
 
@@ -30,7 +31,7 @@ pub(crate) struct Block {
     target: Range<i64>,
     stretches: usize,
     /// `None` if only its ends are still known.
-    packed: Option<Box<[u8]>>,
+    packed: Option<Arc<[u8]>>,
 }
 
 /// A stretch, by what is written of it.
@@ -47,17 +48,54 @@ impl Block {
         let source = first.source().start..last.source().end;
         let target = first.target().start..last.target().end;
         let packed = write_elements(&elements(stretches));
-        let packed = Some(packed.into_boxed_slice());
+        let packed = Some(packed.into());
         Some(Self { source, target, stretches: stretches.len(), packed })
     }
 
+    /// A block that was packed before; `None` if it does not hold what it should.
+    pub(crate) fn unpack(source: Range<i64>, target: Range<i64>, packed: Vec<u8>) -> Option<Self> {
+        let packed: Arc<[u8]> = packed.into();
+        let mut block = Self { source, target, stretches: 0, packed: Some(packed) };
+        let mut stretches = block.stretches();
+        let (mut count, mut source_end) = (0, block.source.start);
+        for stretch in stretches.by_ref() {
+            let (source, target) = (stretch.source(), stretch.target());
+            if source.start < source_end || target.is_empty() || target.end > block.target.end {
+                return None;
+            }
+            source_end = source.end;
+            count += 1;
+        }
+        let is_whole = stretches.rest.is_empty() && count > 0;
+        let ends = (block.source.end, block.target.end);
+        (is_whole && stretches.at == ends).then(|| {
+            block.stretches = count;
+            block
+        })
+    }
+
+    /// The bytes that it is packed in; none if only its ends are known.
+    pub(crate) fn packed(&self) -> &[u8] {
+        self.packed.as_deref().unwrap_or_default()
+    }
+
+    /// The source offset behind the record before an offset of the mirror, if that is clear.
+    pub(crate) fn source_behind(&self, target_position: i64) -> Option<i64> {
+        if target_position == self.target.end {
+            return Some(self.source.end);
+        }
+        self.stretches()
+            .find(|one| one.target().end >= target_position)
+            .and_then(|one| one.source_behind(target_position))
+    }
+
     /// Its source offsets.
-    pub(super) fn source(&self) -> &Range<i64> {
+    pub(crate) fn source(&self) -> &Range<i64> {
         &self.source
     }
 
     /// Its offsets in the mirror.
-    pub(super) fn target(&self) -> &Range<i64> {
+    pub(crate) fn target(&self) -> &Range<i64> {
         &self.target
     }
 
@@ -202,29 +240,29 @@ impl Iterator for Stretches<'_> {
             self.repeated = (times > 1).then_some((times - 1, gap, record_count));
             return Some(self.run(gap, record_count));
         }
-        if self.literal > 0 {
-            self.literal -= 1;
-            let (gap, record_count) = (self.gap()?, self.count()?);
-            return Some(self.run(gap, record_count));
-        }
-        let item = self.varint()?;
-        match (item & 3, item >> 2) {
-            (item::LITERAL, count) => self.literal = count,
-            (item::PERIODIC, count) => {
-                let (gap, record_count) = (self.gap()?, self.count()?);
-                self.repeated = (count > 0).then_some((count, gap, record_count));
+        while self.literal == 0 {
+            let item = self.varint()?;
+            match (item & 3, item >> 2) {
+                (item::LITERAL, count) => self.literal = count,
+                (item::PERIODIC, times) => {
+                    let (gap, record_count) = (self.gap()?, self.count()?);
+                    self.repeated = (times > 1).then(|| (times - 1, gap, record_count));
+                    return Some(self.run(gap, record_count));
+                }
+                (item::UNCLEAR, _) => {
+                    let gap = self.gap()?;
+                    let (source_count, record_count) = (self.count()?, self.count()?);
+                    let source = self.at.0 + gap..self.at.0 + gap + source_count;
+                    let target = self.at.1..self.at.1 + record_count;
+                    self.at = (source.end, target.end);
+                    return Some(Stretch::Unclear { source, target });
+                }
+                _ => return None,
             }
-            (item::UNCLEAR, _) => {
-                let gap = self.gap()?;
-                let (source_count, record_count) = (self.count()?, self.count()?);
-                let source = self.at.0 + gap..self.at.0 + gap + source_count;
-                let target = self.at.1..self.at.1 + record_count;
-                self.at = (source.end, target.end);
-                return Some(Stretch::Unclear { source, target });
-            }
-            _ => return None,
         }
-        self.next()
+        self.literal -= 1;
+        let (gap, record_count) = (self.gap()?, self.count()?);
+        Some(self.run(gap, record_count))
     }
 }
 

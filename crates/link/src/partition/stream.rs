@@ -365,7 +365,8 @@ impl<'a> Stream<'a> {
             status.target_offset = target_offset;
         });
         if let Some(map) = &self.map {
-            map.landed(sent.target_offset, sent.record_count, sent.runs.as_deref());
+            let (target_offset, epoch) = (sent.target_offset, sent.source_leader_epoch);
+            map.landed(target_offset, sent.record_count, sent.runs.as_deref(), epoch);
         }
         self.cell.state(now_ms, PartitionState::CatchingUp, "");
         if self.anchored_at.elapsed() >= ANCHOR_INTERVAL {

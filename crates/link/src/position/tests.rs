@@ -77,6 +77,7 @@ fn facts() -> MirrorFacts {
         anchor: None,
         turns: BTreeMap::new(),
         entries: BTreeMap::new(),
+        sealed: BTreeMap::new(),
         lost: BTreeMap::new(),
         entries_from: 0,
     }

@@ -1,8 +1,13 @@
 //! The state topic folded into what is known of each mirror partition.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::record::{Claim, Entry, Fact, MirrorId, StateError, StateKey, StateValue};
+use super::sealed::Sealed;
+
+/// Where a block begins in the mirror, in which turn it was written, and by whom.
+pub type BlockPlace = (i64, u32, Claim);
 
 /// What the state topic says about one mirror partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +20,8 @@ pub struct MirrorFacts {
     pub turns: BTreeMap<(u32, Claim), Fact>,
     /// Batches written ahead, by their offset in the mirror and who wrote them.
     pub entries: BTreeMap<(i64, Claim), Entry>,
+    /// What surely lies in the mirror, by where it begins and who wrote it down.
+    pub sealed: BTreeMap<BlockPlace, Arc<Sealed>>,
     /// Source ranges that retention deleted before they were mirrored: from, until (exclusive).
     pub lost: BTreeMap<i64, i64>,
     /// Older entries and turns were left out, up to this offset of the mirror: only what is known
@@ -28,12 +35,14 @@ impl MirrorFacts {
         self.start = self.start.or(other.start);
         self.turns.extend(other.turns);
         self.entries.extend(other.entries);
+        self.sealed.extend(other.sealed);
         self.lost.extend(other.lost);
     }
 
     /// The latest turn that is known, 0 if there was none.
     pub fn turn(&self) -> u32 {
         let begun = self.turns.last_key_value().map_or(0, |((turn, _), _)| *turn);
+        let begun = self.sealed.keys().map(|(_, turn, _)| *turn).fold(begun, u32::max);
         self.entries.values().map(|entry| entry.turn).fold(begun, u32::max)
     }
 
@@ -43,11 +52,37 @@ impl MirrorFacts {
     /// Positions of turns before that do not count, even those with greater offsets: a mirror that
     /// lost its tail grew again otherwise.
     pub fn latest(&self, log_end: i64) -> Option<Fact> {
-        let known = self.turns.values().chain(&self.anchor);
+        let known = self.turns.values().chain(&self.anchor).copied();
         known
             .filter(|fact| fact.target_offset <= log_end)
+            .chain(self.latest_sealed(log_end))
             .max_by_key(|fact| (fact.turn, fact.target_offset))
-            .copied()
+    }
+
+    /// The latest turn that sealed, and up to where: it vouches for all that was sealed before it
+    /// and lies below.
+    pub(crate) fn sealed_turn(&self) -> Option<(u32, i64)> {
+        let last = self.sealed.values().filter(|sealed| sealed.target().end == sealed.until);
+        last.map(|sealed| (sealed.turn, sealed.until)).max()
+    }
+
+    /// What is sealed, in the order in which it counts: what comes later replaces what is at its
+    /// place and behind it.
+    pub(crate) fn sealed_in_order(&self) -> Vec<(&BlockPlace, &Arc<Sealed>)> {
+        let Some((turn, _)) = self.sealed_turn() else { return Vec::new() };
+        let counts = self.sealed.iter().filter(|(_, sealed)| sealed.turn <= turn);
+        let mut sealed: Vec<_> = counts.collect();
+        sealed.sort_by_key(|((target_start, turn, claim), _)| (*turn, *target_start, *claim));
+        sealed
+    }
+
+    fn latest_sealed(&self, log_end: i64) -> Option<Fact> {
+        let (turn, end) = self.sealed_turn()?;
+        let vouched =
+            self.sealed.values().filter(|sealed| sealed.turn <= turn && sealed.target().end <= end);
+        let facts = vouched.filter_map(|sealed| Some((sealed.turn, sealed.fact_at(log_end)?)));
+        let (_, fact) = facts.max_by_key(|(turn, fact)| (fact.target_offset, *turn))?;
+        Some(Fact { turn, ..fact })
     }
 
     /// Takes over a saved position, or that there is none any more. What an instance of an earlier
@@ -65,6 +100,15 @@ impl MirrorFacts {
             // Of a mirror that ends before all that are left, an older one tells where it stood.
             let kept_from = self.turns.values().map(|begun| begun.target_offset).min();
             self.entries_from = self.entries_from.max(kept_from.unwrap_or(i64::MAX));
+        }
+    }
+
+    fn seal(&mut self, key: BlockPlace, sealed: Arc<Sealed>, sealed_max: usize) {
+        self.sealed.insert(key, sealed);
+        while self.sealed.len() > sealed_max
+            && let Some((_, sealed)) = self.sealed.pop_first()
+        {
+            self.entries_from = self.entries_from.max(sealed.target().end);
         }
     }
 
@@ -141,6 +185,18 @@ impl Journal {
                     }
                 }
             }
+            (StateKey::Block { mirror, target_offset, turn, claim }, value) => {
+                let sealed_max = self.sealed_max();
+                let facts = self.mirror_mut(mirror);
+                match value {
+                    Some(StateValue::Sealed(sealed)) => {
+                        facts.seal((target_offset, turn, claim), sealed, sealed_max);
+                    }
+                    _ => {
+                        facts.sealed.remove(&(target_offset, turn, claim));
+                    }
+                }
+            }
             (StateKey::Lost { mirror, source_offset }, Some(StateValue::Lost(until))) => {
                 self.mirror_mut(mirror).lost.insert(source_offset, until);
             }
@@ -166,7 +222,7 @@ impl Journal {
         self.producer_id = self.producer_id.or(read.producer_id);
         self.began.extend(&read.began);
         for (mirror, read) in &read.mirrors {
-            let entries_max = self.entries_max;
+            let (entries_max, sealed_max) = (self.entries_max, self.sealed_max());
             let facts = self.mirrors.entry(mirror.clone()).or_default();
             facts.start = facts.start.or(read.start);
             if let Some(anchor) = read.anchor {
@@ -179,6 +235,9 @@ impl Journal {
                 facts.begun(*key, *fact, entries_max);
             }
             facts.lost.extend(&read.lost);
+            for (key, sealed) in &read.sealed {
+                facts.seal(*key, Arc::clone(sealed), sealed_max);
+            }
             facts.entries_from = facts.entries_from.max(read.entries_from);
             for (key, entry) in &read.entries {
                 if key.0 >= facts.entries_from && !facts.entries.contains_key(key) {
@@ -206,8 +265,11 @@ impl Journal {
 
     /// Of the mirrors that a journal of `entries_max` would know in part only, everything.
     pub(crate) fn into_long(self, entries_max: usize) -> HashMap<MirrorId, MirrorFacts> {
+        let sealed_max = Self::new(entries_max).sealed_max();
         let long = |facts: &MirrorFacts| {
-            facts.entries.len() > entries_max || facts.turns.len() > entries_max
+            facts.entries.len() > entries_max
+                || facts.turns.len() > entries_max
+                || facts.sealed.len() > sealed_max
         };
         self.mirrors.into_iter().filter(|(_, facts)| long(facts)).collect()
     }
@@ -215,6 +277,12 @@ impl Journal {
     /// The mirror partitions that are known, in no order.
     pub fn mirrors(&self) -> impl Iterator<Item = (&MirrorId, &MirrorFacts)> {
         self.mirrors.iter()
+    }
+
+    /// Blocks of each mirror partition that are kept.
+    fn sealed_max(&self) -> usize {
+        const ENTRIES_PER_BLOCK: usize = 128;
+        (self.entries_max / ENTRIES_PER_BLOCK).max(1)
     }
 
     fn mirror_mut(&mut self, mirror: MirrorId) -> &mut MirrorFacts {

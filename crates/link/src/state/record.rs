@@ -4,9 +4,12 @@
 //! The formats are golden-tested: a record once written must be readable by every later release.
 
 use std::fmt;
+use std::sync::Arc;
 
 use farlog_wire::primitives::Uuid;
 use serde::{Deserialize, Serialize};
+
+use super::sealed::Sealed;
 
 /// The version written into every value.
 const VALUE_VERSION: u8 = 1;
@@ -127,6 +130,18 @@ pub enum StateKey {
         /// Who wrote it.
         claim: Claim,
     },
+    /// What surely lies in the mirror from an offset on, in place of the entries that told it: a
+    /// `Sealed`.
+    Block {
+        /// The mirror partition.
+        mirror: MirrorId,
+        /// Offset of the block's first record in the mirror.
+        target_offset: i64,
+        /// The turn that it was written in.
+        turn: u32,
+        /// Who wrote it.
+        claim: Claim,
+    },
     /// The allocated producer id of a link, where tagged ids are not used.
     ProducerId {
         /// The link's name.
@@ -155,6 +170,8 @@ pub enum StateValue {
     Fact(Fact),
     /// Of `Entry`.
     Entry(Entry),
+    /// Of `Block`.
+    Sealed(Arc<Sealed>),
     /// Of `ProducerId`.
     ProducerId(i64),
     /// Of `Began`: milliseconds since the epoch.
@@ -233,6 +250,10 @@ impl fmt::Display for StateKey {
             Self::Entry { mirror, target_offset, claim } => {
                 write!(f, "entry|{mirror}|{target_offset}|{}|{:08x}", claim.generation, claim.nonce)
             }
+            Self::Block { mirror, target_offset, turn, claim } => {
+                let Claim { generation, nonce } = claim;
+                write!(f, "block|{mirror}|{target_offset}|{turn}|{generation}|{nonce:08x}")
+            }
             Self::ProducerId { link } => write!(f, "producer-id|{link}"),
             Self::Began { link, claim } => {
                 write!(f, "began|{link}|{}|{:08x}", claim.generation, claim.nonce)
@@ -268,6 +289,16 @@ impl StateKey {
                     claim: parse_claim(generation, nonce)?,
                 })
             }
+            ("block", [mirror @ .., target_offset, turn, generation, nonce])
+                if mirror.len() == 4 =>
+            {
+                Some(Self::Block {
+                    mirror: parse_mirror(mirror)?,
+                    target_offset: target_offset.parse().ok()?,
+                    turn: turn.parse().ok()?,
+                    claim: parse_claim(generation, nonce)?,
+                })
+            }
             ("began", [link, generation, nonce]) => Some(Self::Began {
                 link: (*link).to_owned(),
                 claim: parse_claim(generation, nonce)?,
@@ -288,6 +319,7 @@ impl StateKey {
             | Self::Anchor(mirror)
             | Self::Turn { mirror, .. }
             | Self::Entry { mirror, .. }
+            | Self::Block { mirror, .. }
             | Self::Lost { mirror, .. } => &mirror.link,
             Self::ProducerId { link } | Self::Began { link, .. } => link,
         }
@@ -300,6 +332,9 @@ impl StateKey {
                 self.parse_body(bytes).map(StateValue::Fact)
             }
             Self::Entry { .. } => self.parse_body(bytes).map(StateValue::Entry),
+            Self::Block { .. } => {
+                self.parse_body(bytes).map(|sealed| StateValue::Sealed(Arc::new(sealed)))
+            }
             Self::ProducerId { .. } => self
                 .parse_body::<ProducerIdBody>(bytes)
                 .map(|body| StateValue::ProducerId(body.producer_id)),
@@ -332,6 +367,7 @@ impl StateValue {
         match self {
             Self::Fact(fact) => json(fact),
             Self::Entry(entry) => json(entry),
+            Self::Sealed(sealed) => json(&**sealed),
             Self::ProducerId(producer_id) => json(ProducerIdBody { producer_id: *producer_id }),
             Self::Began(at_ms) => json(BeganBody { at_ms: *at_ms }),
             Self::Lost(until) => json(LostBody { until: *until }),
@@ -355,101 +391,4 @@ fn parse_mirror(parts: &[&str]) -> Option<MirrorId> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mirror() -> MirrorId {
-        MirrorId {
-            link: "east-west".to_owned(),
-            source_topic_id: Uuid([1; 16]),
-            target_topic_id: Uuid([2; 16]),
-            partition: 3,
-        }
-    }
-
-    #[test]
-    fn golden_records_of_version_1() {
-        let fact = Fact { target_offset: 5, source_offset: 9, source_leader_epoch: 2, turn: 3 };
-        let entry = Entry {
-            turn: 3,
-            source_leader_epoch: 2,
-            crc: 7,
-            runs: vec![
-                Run { source_offset: 10, record_count: 4 },
-                Run { source_offset: 20, record_count: 1 },
-            ],
-        };
-        let claim = Claim { generation: 12, nonce: 0xab };
-        let id = "east-west|AQEBAQEBAQEBAQEBAQEBAQ|AgICAgICAgICAgICAgICAg|3";
-        let golden = [
-            (
-                StateKey::Start(mirror()),
-                StateValue::Fact(fact),
-                format!("start|{id}"),
-                r#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2,"turn":3}"#,
-            ),
-            (
-                StateKey::Anchor(mirror()),
-                StateValue::Fact(fact),
-                format!("anchor|{id}"),
-                r#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2,"turn":3}"#,
-            ),
-            (
-                StateKey::Turn { mirror: mirror(), turn: 3, claim },
-                StateValue::Fact(fact),
-                format!("turn|{id}|3|12|000000ab"),
-                r#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2,"turn":3}"#,
-            ),
-            (
-                StateKey::Entry { mirror: mirror(), target_offset: 6, claim },
-                StateValue::Entry(entry),
-                format!("entry|{id}|6|12|000000ab"),
-                r#"{"v":1,"epoch":2,"crc":7,"runs":[[10,4],[20,1]],"turn":3}"#,
-            ),
-            (
-                StateKey::ProducerId { link: "east-west".to_owned() },
-                StateValue::ProducerId(4000),
-                "producer-id|east-west".to_owned(),
-                r#"{"v":1,"producer_id":4000}"#,
-            ),
-            (
-                StateKey::Began { link: "east-west".to_owned(), claim },
-                StateValue::Began(1_800_000_000_000),
-                "began|east-west|12|000000ab".to_owned(),
-                r#"{"v":1,"at_ms":1800000000000}"#,
-            ),
-            (
-                StateKey::Lost { mirror: mirror(), source_offset: 30 },
-                StateValue::Lost(44),
-                format!("lost|{id}|30"),
-                r#"{"v":1,"until":44}"#,
-            ),
-        ];
-        for (key, value, key_text, value_text) in golden {
-            assert_eq!(key.to_string(), key_text);
-            assert_eq!(StateKey::parse(&key_text).unwrap(), key);
-            assert_eq!(String::from_utf8(value.to_bytes()).unwrap(), value_text);
-            assert_eq!(key.parse_value(value_text.as_bytes()).unwrap(), value);
-        }
-    }
-
-    #[test]
-    fn records_from_before_there_were_turns_are_read() {
-        let value = StateKey::Anchor(mirror())
-            .parse_value(br#"{"v":1,"target_offset":5,"source_offset":9,"epoch":2}"#)
-            .unwrap();
-        let fact = Fact { target_offset: 5, source_offset: 9, source_leader_epoch: 2, turn: 0 };
-        assert_eq!(value, StateValue::Fact(fact));
-    }
-
-    #[test]
-    fn unknown_records_are_named() {
-        let error = StateKey::parse("block|x").unwrap_err();
-        assert!(error.to_string().contains("block|x"), "{error}");
-        let key = StateKey::ProducerId { link: "l".to_owned() };
-        let error = key.parse_value(br#"{"v":2,"producer_id":1}"#).unwrap_err();
-        assert!(error.to_string().contains("version 2"), "{error}");
-        let error = key.parse_value(b"{").unwrap_err();
-        assert!(error.to_string().contains("producer-id|l"), "{error}");
-    }
-}
+mod tests;

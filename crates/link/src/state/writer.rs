@@ -40,6 +40,18 @@ impl StateStore {
         written
     }
 
+    /// Hands over that a record counts no more. Nothing is lost if it is not written.
+    pub(crate) fn forget(&self, key: StateKey) -> Written {
+        let written = self.writer.enqueue_tombstone(key.to_string().into_bytes());
+        self.lock().set(key, None);
+        written
+    }
+
+    /// Whether what can be put off should be.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.writer.is_busy()
+    }
+
     /// Writes a record and waits until it is safe.
     pub async fn write(&self, key: StateKey, value: StateValue) -> Result<(), StateWriteError> {
         self.enqueue(key, value).await

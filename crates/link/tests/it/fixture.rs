@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 /// Nothing that a test waits for takes this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 static SOURCE: SharedKafka = SharedKafka::new(|| {
     KafkaOptions::new(KafkaVersion::V4_3)

@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use farlog_client::admin::CommittedOffset;
 use farlog_client::{Cluster, TopicPartition, TopicSelection};
 use farlog_link::groups::{Direction, GroupSelection};
+use farlog_link::limits::STATE_PARTITIONS;
 use farlog_link::offsets::{Certainty, Translated};
-use farlog_link::state::MirrorId;
+use farlog_link::state::{MirrorId, StateKey};
 use farlog_link::topics::TopicRule;
 use farlog_link::{LinkOptions, Offsets, ProducerIds};
 use farlog_testkit::history::Session;
@@ -21,9 +22,10 @@ use farlog_testkit::history::generator::{Generator, GeneratorOptions, TopicKind,
 use farlog_testkit::history::random::Random;
 use farlog_testkit::history::reader::{PartitionLog, read_partition};
 use farlog_testkit::history::record::Identity;
+use farlog_wire::records::records;
 use tokio::time::sleep;
 
-use crate::fixture::{Pair, bootstraps, log_end, options, pair, start, unique};
+use crate::fixture::{PATIENCE, Pair, bootstraps, log, log_end, options, pair, start, unique};
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 const ROUNDS: usize = 12;
@@ -37,6 +39,7 @@ fn link_options(prefix: &str, static_instance: bool) -> LinkOptions {
     options.topics.filter.include = vec![TopicRule::Prefix(format!("{prefix}."))];
     options.static_instance = static_instance;
     options.groups = Some(GroupSelection::everything());
+    options.sealed_records_min = 2;
     options
 }
 
@@ -93,6 +96,13 @@ async fn survive_with(
     check_maps(&pair, &target, &generator, &link, &options).await;
     groups.check(&pair, &link, &options).await;
     link.stop().await;
+    if offsets == Offsets::Translate {
+        // Its turns find what the one before wrote ahead, and replace it.
+        let link = start(&pair, options.clone());
+        catch_up(&pair, &generator, &link).await;
+        becomes_small(&pair, &options).await;
+        link.stop().await;
+    }
     for (plan, partition, account) in generator.accounts() {
         let mirror = read_partition(&target, &plan.name, partition).await.unwrap();
         let mut expected = account.expected();
@@ -221,6 +231,41 @@ async fn check_maps(
         }
     }
     assert!(translated > 0);
+}
+
+/// Blocks take the place of entries in the state topic.
+async fn becomes_small(pair: &Pair, options: &LinkOptions) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let kept = state_keys(pair, options).await;
+        let count = |kind: &str, only_kept: bool| {
+            kept.iter()
+                .filter(|(key, kept)| key.starts_with(kind) && (**kept || !only_kept))
+                .count()
+        };
+        let is_small = count("entry|", true) < count("entry|", false);
+        if is_small && count("block|", true) > 0 {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "nothing was sealed: {kept:#?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The keys that the link has ever written to its state topic, and whether they have a value.
+async fn state_keys(pair: &Pair, options: &LinkOptions) -> BTreeMap<String, bool> {
+    let mut kept = BTreeMap::new();
+    for partition in 0..STATE_PARTITIONS {
+        for batch in log(&pair.target, "__farlog_state", partition).await {
+            for record in records(&batch).unwrap() {
+                let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
+                if StateKey::parse(&key).unwrap().link() == options.name {
+                    kept.insert(key, record.value.is_some());
+                }
+            }
+        }
+    }
+    kept
 }
 
 /// What both cleaners must leave: the last record of each key, unless it is a tombstone.

@@ -47,8 +47,8 @@ fn a_map_is_there_once_the_position_was_read_and_grows_with_what_is_acknowledged
     assert!(moves.has_changed().unwrap());
     moves.mark_unchanged();
     assert_eq!(exact(maps.to_target(&id(), 100)), (0, 100));
-    map.landed(0, 10, None);
-    map.landed(10, 5, Some(&[run(120, 2), run(130, 3)]));
+    map.landed(0, 10, None, 3);
+    map.landed(10, 5, Some(&[run(120, 2), run(130, 3)]), 3);
     assert!(moves.has_changed().unwrap());
     assert_eq!(exact(maps.to_target(&id(), 121)), (11, 133));
     assert_eq!(exact(maps.to_target(&id(), 125)), (12, 133));
@@ -61,7 +61,7 @@ fn a_map_is_there_once_the_position_was_read_and_grows_with_what_is_acknowledged
 fn what_needs_no_mirroring_counts_as_mirrored() {
     let maps = LiveMaps::new();
     let map = maps.begin(&id(), &facts(), position(100, 0), (1, CLAIM)).unwrap();
-    map.landed(0, 10, None);
+    map.landed(0, 10, None, 3);
     let mut moves = maps.moves();
     map.all_mirrored(111);
     assert!(moves.has_changed().unwrap());
@@ -77,7 +77,7 @@ fn what_needs_no_mirroring_counts_as_mirrored() {
 fn the_next_turn_finds_what_this_one_had_under_way() {
     let maps = LiveMaps::new();
     let map = maps.begin(&id(), &facts(), position(100, 0), (1, CLAIM)).unwrap();
-    map.landed(0, 10, None);
+    map.landed(0, 10, None, 3);
     let mut facts = facts();
     let entry = |runs, turn| Entry { source_leader_epoch: 3, crc: 1, runs, turn };
     facts.entries.insert((15, CLAIM), entry(vec![run(200, 5)], 1));
@@ -93,8 +93,8 @@ fn the_next_turn_finds_what_this_one_had_under_way() {
 fn a_lost_tail_is_forgotten_if_the_rest_is_what_it_was() {
     let maps = LiveMaps::new();
     let map = maps.begin(&id(), &facts(), position(100, 0), (1, CLAIM)).unwrap();
-    map.landed(0, 10, None);
-    map.landed(10, 5, Some(&[run(200, 5)]));
+    map.landed(0, 10, None, 3);
+    map.landed(10, 5, Some(&[run(200, 5)]), 3);
     assert!(maps.go_on(&id(), &facts(), position(300, 12), (2, CLAIM)).is_none());
     maps.go_on(&id(), &facts(), position(202, 12), (2, CLAIM)).unwrap();
     assert_eq!(exact(maps.to_target(&id(), 204)), (12, 202));
@@ -109,8 +109,7 @@ fn only_what_the_journal_leaves_out_is_kept_once_read() {
     let journal = |entries: usize| {
         let mut journal = Journal::new(usize::MAX);
         for at in 0..entries as i64 {
-            let key =
-                crate::state::StateKey::Entry { mirror: id(), target_offset: at, claim: CLAIM };
+            let key = StateKey::Entry { mirror: id(), target_offset: at, claim: CLAIM };
             let runs = vec![run(at * 2, 1)];
             let entry = Entry { source_leader_epoch: 0, crc: 0, runs, turn: 1 };
             journal.set(key, Some(crate::state::StateValue::Entry(entry)));

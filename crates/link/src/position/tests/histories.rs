@@ -10,6 +10,9 @@ use crate::state::{Entry, Fact, Journal, MirrorFacts, MirrorId, Run, StateKey, S
 use farlog_wire::primitives::Uuid;
 use farlog_wire::records::BatchHeader;
 
+/// Entries and turns from which on they are replaced here.
+const SEALED_MIN: usize = 6;
+
 /// Entries and turns that an instance keeps in memory here.
 const KEPT_MAX: usize = 5;
 
@@ -76,6 +79,7 @@ pub(crate) struct World {
     kept: Journal,
     /// Positions that only the whole topic told.
     whole_reads: u32,
+    seals: u32,
     /// A request of an instance that died.
     late: Option<Batch>,
     crc: u32,
@@ -127,6 +131,7 @@ impl World {
             journal: Journal::new(usize::MAX),
             kept: Journal::new(KEPT_MAX),
             whole_reads: 0,
+            seals: 0,
             late: None,
             crc: 0,
             live: LiveMaps::new(),
@@ -196,8 +201,14 @@ impl World {
     fn acknowledged(&self, batch: &Batch) {
         let runs = runs_of(&batch.content);
         let begun = self.map.as_ref().unwrap();
-        let continues = runs.len() == 1 && runs[0].source_offset == self.truth.0;
-        begun.landed(batch.base_offset, batch.left as i64, (!continues).then_some(&*runs));
+        let continues =
+            runs.len() == 1 && (runs[0].source_offset, batch.content[0].1) == self.truth;
+        begun.landed(
+            batch.base_offset,
+            batch.left as i64,
+            (!continues).then_some(&*runs),
+            batch.content[0].1,
+        );
     }
 
     /// A request of a dead instance arrives, if the mirror is still where that one saw it.
@@ -276,7 +287,30 @@ impl World {
             Some(map) => map,
             None => self.live.begin(&id(), &facts, position, author).unwrap(),
         });
+        self.seal();
         Ok((position, turn))
+    }
+
+    /// What was written ahead is replaced by blocks, unless the instance dies over it.
+    fn seal(&mut self) {
+        let map = self.map.clone().unwrap();
+        let Some(seal) = map.seal(&id(), SEALED_MIN) else { return };
+        for (key, value) in seal.writes.clone() {
+            if self.random.one_in(30) {
+                return;
+            }
+            self.write(key, value);
+        }
+        map.sealed(&seal);
+        self.seals += 1;
+        for key in &seal.forget {
+            if self.random.one_in(50) {
+                return;
+            }
+            self.kept.set(key.clone(), None);
+            self.journal.set(key.clone(), None);
+            map.forgotten(key);
+        }
     }
 
     /// One reading of the position and what is mirrored from there.
@@ -369,13 +403,14 @@ proptest! {
 
 #[test]
 fn what_an_instance_remembers_is_mostly_enough() {
-    let (mut whole_reads, mut turns) = (0, 0);
+    let (mut whole_reads, mut turns, mut seals) = (0, 0, 0);
     for seed in 0..200 {
         let mut world = World::new(seed);
         world.live(12).unwrap();
         whole_reads += world.whole_reads;
         turns += world.facts().turn();
+        seals += world.seals;
     }
-    assert!(whole_reads > 0);
+    assert!(whole_reads > 0 && seals > 200, "{whole_reads}, {seals}");
     assert!(whole_reads < turns / 2, "{whole_reads} of {turns}");
 }
