@@ -17,7 +17,6 @@ use crate::state::Sealed;
 pub(crate) use packed::Block;
 
 pub use history::{MapError, offset_map};
-#[allow(unused_imports, reason = "for groups that follow")]
 pub(crate) use live::Mapped;
 pub(crate) use live::{LiveMap, LiveMaps};
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use farlog_client::admin::{ConfigChange, ConfigResource};
+use farlog_client::admin::{CommittedOffset, ConfigChange, ConfigResource};
 use farlog_client::{Cluster, TopicPartition};
 use farlog_testkit::kafka::{KafkaCluster, KafkaOptions, KafkaVersion, Listener};
 use farlog_wire::messages::create_acls_request::{AclCreation, CreateAclsRequest};
@@ -34,7 +34,7 @@ async fn a_record_too_large_that_may_not_be_made_room_for_stops_the_partition() 
     let (east, west) = (connect(&source).await, connect(&target).await);
     allow(&west).await;
     fill(&east, "orders").await;
-    let place = settings(&source, &target);
+    let place = settings(&plain(&source), &secured(&target));
     let mut instance = place.run("denied", &[]);
     let address = instance.address();
     let partition = || json(&get(address, "/status"))["links"][0]["partitions"][0].clone();
@@ -65,6 +65,39 @@ async fn a_record_too_large_that_may_not_be_made_room_for_stops_the_partition() 
     assert_eq!(count(&west, "orders").await, 2 * RECORDS + 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_are_asked_where_their_commits_may_not_be_read() {
+    let options = KafkaOptions::new(VERSION).listener(Listener::Sasl).user("farlog", "secret");
+    let source = KafkaCluster::start(options.authorizer()).unwrap();
+    let target = KafkaCluster::start(KafkaOptions::new(VERSION)).unwrap();
+    let (east, west) = (connect(&source).await, connect(&target).await);
+    let rights = [
+        (TOPIC, "orders", READ),
+        (TOPIC, "orders", DESCRIBE_CONFIGS),
+        (GROUP, "*", DESCRIBE),
+        (CLUSTER, "kafka-cluster", DESCRIBE),
+    ];
+    grant(&east, &rights).await;
+    fill(&east, "orders").await;
+    let place = TopicPartition::new("orders", 0);
+    let committed = |offset| {
+        let offset = CommittedOffset { offset, leader_epoch: None, metadata: String::new() };
+        BTreeMap::from([(place.clone(), offset)])
+    };
+    let results = east.commit_group_offsets("billing", &committed(2)).await.unwrap();
+    results[&place].as_ref().unwrap();
+    let files = settings(&secured(&source), &plain(&target));
+    let mut instance = files.run("asking", &[]);
+    let address = instance.address();
+    let groups = || json(&get(address, "/status"))["links"][0]["groups"].clone();
+    instance.until("the offset", |_| groups()["offsets_committed_total"] == 1);
+    assert_eq!(groups()["mode"], "asking");
+    let why = groups()["why"].as_str().unwrap().to_owned();
+    assert_eq!(why, "__consumer_offsets: the link's principal needs READ and DESCRIBE");
+    let arrived = west.group_offsets("billing").await.unwrap();
+    assert_eq!(arrived, committed(2));
+}
+
 async fn alter(cluster: &Cluster, name: &str, value: &str) {
     let resource = ConfigResource::topic("orders");
     let changes = BTreeMap::from([(resource.clone(), vec![ConfigChange::set(name, value)])]);
@@ -84,7 +117,11 @@ async fn allow(cluster: &Cluster) {
         (CLUSTER, "kafka-cluster", DESCRIBE_CONFIGS),
         (CLUSTER, "kafka-cluster", IDEMPOTENT_WRITE),
     ];
-    let creations = rights.map(|(resource_type, name, operation)| AclCreation {
+    grant(cluster, &rights).await;
+}
+
+async fn grant(cluster: &Cluster, rights: &[(i8, &str, i8)]) {
+    let creations = rights.iter().map(|&(resource_type, name, operation)| AclCreation {
         resource_type,
         resource_name: name.to_owned(),
         // Literal, where `*` is every name.
@@ -95,21 +132,29 @@ async fn allow(cluster: &Cluster) {
         // Allow.
         permission_type: 3,
     });
-    let request = CreateAclsRequest { creations: creations.to_vec() };
+    let request = CreateAclsRequest { creations: creations.collect() };
     let answer = cluster.send_controller(&request).await.unwrap();
     assert!(answer.results.iter().all(|one| !one.error_code.is_error()), "{answer:?}");
 }
 
-fn settings(source: &KafkaCluster, target: &KafkaCluster) -> Place {
-    let (east, west) = (source.bootstrap(), target.bootstrap_of(Listener::Sasl));
+fn plain(cluster: &KafkaCluster) -> String {
+    format!("{{ bootstrap-servers: ['{}'] }}", cluster.bootstrap())
+}
+
+fn secured(cluster: &KafkaCluster) -> String {
+    let bootstrap = cluster.bootstrap_of(Listener::Sasl);
+    format!(
+        "{{ bootstrap-servers: ['{bootstrap}'], client-properties: login.properties, credentials: \
+         '${{file:login}}' }}"
+    )
+}
+
+fn settings(east: &str, west: &str) -> Place {
     let settings = format!(
         "version: 1\n\
          clusters:\n  \
-           east: {{ bootstrap-servers: ['{east}'] }}\n  \
-           west:\n    \
-             bootstrap-servers: ['{west}']\n    \
-             client-properties: west.properties\n    \
-             credentials: '${{file:login}}'\n\
+           east: {east}\n  \
+           west: {west}\n\
          links:\n  \
            east-west:\n    \
              source: east\n    \
@@ -119,7 +164,7 @@ fn settings(source: &KafkaCluster, target: &KafkaCluster) -> Place {
              config-sync: {{ interval: 1s }}\n"
     );
     let place = Place::new("farlog.yaml", &settings);
-    place.write("west.properties", "security.protocol=SASL_PLAINTEXT\n");
+    place.write("login.properties", "security.protocol=SASL_PLAINTEXT\n");
     place.write("login", "farlog:secret\n");
     place
 }

@@ -132,6 +132,8 @@ impl Follower {
     /// Reads the checkpoints, when nobody else writes them any more.
     async fn set_up(&mut self) -> Desk {
         let mut backoff = Backoff::new();
+        // Of reading, which goes on meanwhile.
+        let known_why = self.why.clone();
         loop {
             let why = if self.context.lease.allows(false) == LeaseVerdict::Granted {
                 match read_checkpoints(&self.context.options, &self.context.target).await {
@@ -140,7 +142,7 @@ impl Follower {
                             (self.context.target.clone(), self.context.clock.clone());
                         let (writer, writing) = TopicWriter::new(target, place, clock);
                         self.tasks.spawn(writing);
-                        self.why.clear();
+                        self.why = known_why;
                         return Desk { writer, checkpoints: Mutex::new(checkpoints) };
                     }
                     Err(error) => {

@@ -28,6 +28,8 @@ use crate::topology::{Leader, LeaderError, Leaders};
 /// How long to wait for a source that has no groups yet.
 const NO_TOPIC_RETRY: Duration = Duration::from_secs(1);
 
+const DENIED: &str = "the link's principal needs READ and DESCRIBE";
+
 /// What a reader of one partition tells.
 #[derive(Debug)]
 pub(crate) enum Read {
@@ -62,7 +64,7 @@ pub(crate) async fn tail(options: LinkOptions, source: Cluster, tell: mpsc::Send
         rate_bytes_per_second: None,
         ..options
     };
-    let partitions = partitions(&source).await;
+    let partitions = partitions(&source, &tell).await;
     let lanes = SourceLanes::uncommitted(&options);
     let shared = Arc::new(Shared { source, leaders: Leaders::default(), lanes });
     let mut readers = JoinSet::new();
@@ -73,8 +75,9 @@ pub(crate) async fn tail(options: LinkOptions, source: Cluster, tell: mpsc::Send
     while readers.join_next().await.is_some() {}
 }
 
-/// The partitions of the topic, as soon as it is there: the first group makes it.
-async fn partitions(source: &Cluster) -> Vec<SourcePartition> {
+/// The partitions of the topic, as soon as it is there: the first group makes it. That it may not
+/// be seen is told.
+async fn partitions(source: &Cluster, tell: &mpsc::Sender<Read>) -> Vec<SourcePartition> {
     loop {
         match source.metadata(&TopicSelection::one(CONSUMER_OFFSETS_TOPIC)).await {
             Ok(metadata) => {
@@ -86,6 +89,15 @@ async fn partitions(source: &Cluster) -> Vec<SourcePartition> {
                         partition,
                     };
                     return topic.partitions.keys().map(partition).collect();
+                }
+                let hidden = metadata.topics.get(CONSUMER_OFFSETS_TOPIC);
+                if hidden.is_some_and(|topic| topic.error == ErrorCode::TOPIC_AUTHORIZATION_FAILED)
+                {
+                    let why = format!("{CONSUMER_OFFSETS_TOPIC}: {DENIED}");
+                    // Who no longer listens has reached its end.
+                    let _ = tell.send(Read::Impossible(why)).await;
+                    sleep(GROUP_RETRY).await;
+                    continue;
                 }
             }
             Err(error) => tracing::debug!(%error, "cannot look for {CONSUMER_OFFSETS_TOPIC}"),
@@ -190,7 +202,7 @@ fn ended(end: SourceEnd) -> Broken {
 }
 
 fn denied() -> Broken {
-    Broken::Impossible("the link's principal needs READ and DESCRIBE".to_owned())
+    Broken::Impossible(DENIED.to_owned())
 }
 
 /// One reading of a partition, from its start on.

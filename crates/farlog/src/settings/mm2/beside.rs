@@ -10,11 +10,11 @@ use farlog_link::topics::{JavaPattern, NamingPolicy};
 use super::super::diagnostics::Report;
 use super::super::topology::MirrorMakerSettings;
 use super::super::values;
+use super::flow::GROUPS_EXCLUDE_DEFAULT;
 use super::{Flow, Mm2File};
 
 const OFFSET_LAG_MAX_DEFAULT: i64 = 100;
 const SECONDS_MAX: i64 = 10 * 365 * 86_400;
-const GROUPS_EXCLUDE_DEFAULT: [&str; 3] = ["console-consumer-.*", "connect-.*", "__.*"];
 
 pub(super) fn compile(
     file: &Mm2File,

@@ -20,7 +20,7 @@ use super::super::{CONFIG_SYNC_INTERVAL_DEFAULT, REFRESH_INTERVAL_DEFAULT};
 use super::{Flow, Mm2File, beside};
 
 const TOPICS_EXCLUDE_DEFAULT: [&str; 3] = [r"mm2.*\.internal", r".*\.replica", "__.*"];
-const GROUPS_EXCLUDE_DEFAULT: [&str; 3] = ["console-consumer-.*", "connect-.*", "__.*"];
+pub(super) const GROUPS_EXCLUDE_DEFAULT: [&str; 3] = ["console-consumer-.*", "connect-.*", "__.*"];
 /// MirrorMaker 2's default of `replication.factor`.
 const REPLICATION_FACTOR_DEFAULT: i64 = 2;
 const SECONDS_MAX: i64 = 10 * 365 * 86_400;
