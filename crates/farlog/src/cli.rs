@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod broker;
 pub mod check;
+mod connect;
 pub mod demo;
 pub mod explain;
 mod file;

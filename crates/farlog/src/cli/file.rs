@@ -3,14 +3,10 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use super::Outcome;
 use crate::settings::topology::Topology;
 use crate::settings::{LoadOptions, Loaded, load_file};
-
-/// How long to try to reach a cluster. Somebody is waiting.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads a settings file, mistakes and all; `Err` holds what to end with when there is none.
 pub(super) fn load(file: &Path) -> io::Result<Result<Loaded, Outcome>> {

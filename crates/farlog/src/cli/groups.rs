@@ -4,14 +4,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use farlog_client::Cluster;
 use farlog_link::groups::{Direction, translate_group};
 use indicatif::MultiProgress;
 
 use super::Outcome;
-use super::file::{self, CONNECT_TIMEOUT};
+use super::connect::connect;
+use super::file;
 use super::logging::LoggingArguments;
-use crate::app::{clusters, links};
+use crate::app::links;
 use crate::render::groups::GroupView;
 use crate::render::{self, OutputFormat};
 use crate::settings::topology::{LinkSettings, Topology};
@@ -148,17 +148,4 @@ async fn describe(
     let options = links::options(link, "groups", false);
     let translated = translate_group(&options, &source, &target, group, direction).await;
     translated.map_err(|error| (Outcome::Unavailable, error.to_string()))
-}
-
-async fn connect(topology: &Topology, alias: &str) -> Result<Cluster, (Outcome, String)> {
-    let Some(settings) = topology.clusters.get(alias) else {
-        return Err((Outcome::Usage, format!("no cluster is called {alias}")));
-    };
-    let mut options = clusters::options(settings)
-        .map_err(|error| (Outcome::Usage, format!("cluster {alias}: {error}")))?;
-    options.retry.give_up_after = CONNECT_TIMEOUT;
-    let hint = settings.when_unreachable();
-    Cluster::connect(options)
-        .await
-        .map_err(|error| (Outcome::Unavailable, format!("cluster {alias}: {error}{hint}")))
 }

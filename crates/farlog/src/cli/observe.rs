@@ -11,9 +11,9 @@ use farlog_link::mm2::observe::{Observation, ObserveOptions, observe};
 use indicatif::MultiProgress;
 
 use super::Outcome;
-use super::file::{self, CONNECT_TIMEOUT};
+use super::connect::connect;
+use super::file;
 use super::logging::LoggingArguments;
-use crate::app::clusters;
 use crate::render::observe::{FlowView, ObserveView};
 use crate::render::{self, OutputFormat};
 use crate::settings::topology::{LinkSettings, MirrorMakerSettings, Topology};
@@ -121,17 +121,4 @@ async fn look_at(
     };
     let seen = observe(&options, source?, target?).await;
     seen.map_err(|error| (Outcome::Unavailable, error.to_string()))
-}
-
-async fn connect(topology: &Topology, alias: &str) -> Result<Cluster, (Outcome, String)> {
-    let Some(settings) = topology.clusters.get(alias) else {
-        return Err((Outcome::Usage, format!("no cluster is called {alias}")));
-    };
-    let mut options = clusters::options(settings)
-        .map_err(|error| (Outcome::Usage, format!("cluster {alias}: {error}")))?;
-    options.retry.give_up_after = CONNECT_TIMEOUT;
-    let hint = settings.when_unreachable();
-    Cluster::connect(options)
-        .await
-        .map_err(|error| (Outcome::Unavailable, format!("cluster {alias}: {error}{hint}")))
 }

@@ -10,7 +10,8 @@ use farlog_link::Clock;
 use indicatif::MultiProgress;
 
 use super::Outcome;
-use super::file::{self, CONNECT_TIMEOUT};
+use super::connect::CONNECT_TIMEOUT;
+use super::file;
 use super::logging::LoggingArguments;
 use crate::app::clusters;
 use crate::app::published::{Published, PublishedError};
